@@ -1,0 +1,246 @@
+// The command line: one table for parsing and for help. Nothing here reads or writes a file.
+import { resolve } from 'node:path';
+import mri from 'mri';
+import type { Environment, HookEvent, HookSource, Operation, Request, State } from './types.ts';
+
+/** What the caller got wrong, in one line. Exit status 2. */
+export class UsageError extends Error {}
+
+const OPERATIONS: readonly Operation[] = ['backup', 'restore'];
+const STATES: readonly State[] = ['pre', 'inspect', 'post', 'error'];
+
+type OptionName = keyof typeof OPTIONS;
+interface Option {
+  /** Name of the value; absent for a flag. */
+  readonly value?: string;
+  readonly short?: string;
+  readonly repeatable?: true;
+  readonly help: string;
+}
+const OPTIONS = {
+  hooks: { value: 'DIR', help: 'local hooks (default: $TKLBAM_HOOKS, else /etc/tklbam/hooks.d)' },
+  profile: {
+    value: 'DIR',
+    help: 'profile, with its hooks in DIR/hooks.d (default: $TKLBAM_REGISTRY/profile, else /var/lib/tklbam/profile)',
+  },
+  cwd: { value: 'DIR', help: 'where hooks start (default: the current directory)' },
+  only: { value: 'NAME', repeatable: true, help: 'run this hook alone; may be repeated' },
+  'dry-run': { help: 'print what would run, run nothing' },
+  verbose: { short: 'v', help: 'say which hook starts, how it ended and how long it took' },
+  json: { help: 'print JSON' },
+  help: { short: 'h', help: 'print this' },
+  version: { help: 'print the version' },
+} as const satisfies Record<string, Option>;
+const OPTION_LIST: readonly (readonly [string, Option])[] = Object.entries(OPTIONS);
+
+interface Command {
+  readonly arguments: string;
+  readonly purpose: string;
+  readonly options: readonly OptionName[];
+}
+const COMMANDS: Readonly<Record<string, Command>> = {
+  run: {
+    arguments: 'OPERATION STATE',
+    purpose: 'Run the hooks of a state.',
+    options: ['hooks', 'profile', 'cwd', 'only', 'dry-run', 'verbose'],
+  },
+  list: {
+    arguments: '[OPERATION [STATE]]',
+    purpose: 'Show every entry of the hooks directories, in the order they would run, and why one would not.',
+    options: ['hooks', 'profile', 'json'],
+  },
+};
+
+const PURPOSE = "Run TKLBAM's backup and restore hooks.";
+const WORDS = [
+  ['OPERATION', OPERATIONS.join(', ')],
+  ['STATE', STATES.join(', ')],
+] as const;
+const EXIT_STATUS = [
+  ['0', 'done'],
+  ['1', 'a hook failed, or could not be started'],
+  ['2', 'wrong usage'],
+] as const;
+const EXAMPLES = ['tklbam-hooks list', 'tklbam-hooks run backup pre --verbose'];
+
+/**
+ * The request that the command line and the environment make.
+ * `cwd` is the directory that relative paths start from; undefined if it no longer exists.
+ * Throws UsageError.
+ */
+export function parse(argv: readonly string[], env: Environment, cwd: string | undefined): Request {
+  const { words, values } = split(argv);
+  const [name, ...rest] = words;
+  if (values.has('version')) return { kind: 'version' };
+  if (name !== undefined && !Object.hasOwn(COMMANDS, name))
+    throw new UsageError(`unknown command ${quote(name)}`);
+  if (values.has('help')) return { kind: 'help', command: name };
+  const command = name === undefined ? undefined : COMMANDS[name];
+  if (name === undefined || command === undefined) throw new UsageError('no command given');
+
+  for (const option of values.keys()) {
+    if (!command.options.some(known => known === option)) {
+      throw new UsageError(`'${name}' has no option '--${option}'`);
+    }
+  }
+  const needed = command.arguments.split(' ').filter(word => !word.startsWith('['));
+  const missing = needed[rest.length];
+  if (missing !== undefined)
+    throw new UsageError(`'${name}' needs ${command.arguments}, and ${missing} is missing`);
+  const surplus = rest[2];
+  if (surplus !== undefined) throw new UsageError(`'${name}' takes no argument ${quote(surplus)}`);
+  const event: HookEvent = {
+    operation: oneOf(OPERATIONS, rest[0] ?? 'backup', 'operation'),
+    state: oneOf(STATES, rest[1] ?? 'pre', 'state'),
+  };
+
+  const directory = (path: string, from: string): string => {
+    // Node.js puts U+FFFD where an argument or variable is not UTF-8: the directory that was meant is lost.
+    if (path.includes('\ufffd')) throw new UsageError(`${from} is not valid UTF-8`);
+    if (cwd === undefined && !path.startsWith('/')) {
+      throw new UsageError(`${from} is relative, and the current directory no longer exists`);
+    }
+    return resolve(cwd ?? '/', path);
+  };
+  const chosen = (option: string, variable: string, fallback: string): string => {
+    const value = values.get(option)?.[0];
+    if (value !== undefined) return directory(value, `--${option}`);
+    return directory(env[variable] || fallback, variable);
+  };
+  const profile = values.has('profile')
+    ? chosen('profile', '', '')
+    : `${chosen('', 'TKLBAM_REGISTRY', '/var/lib/tklbam')}/profile`;
+  const sources: readonly HookSource[] = [
+    { kind: 'local', directory: chosen('hooks', 'TKLBAM_HOOKS', '/etc/tklbam/hooks.d') },
+    { kind: 'profile', directory: resolve(profile, 'hooks.d') },
+  ];
+  if (name === 'list') return { kind: 'list', event, sources, json: values.has('json') };
+
+  const only = values.get('only') ?? [];
+  for (const hook of only) {
+    if (hook.includes('/'))
+      throw new UsageError(`--only takes the name of a hook, not a path: ${quote(hook)}`);
+  }
+  const wanted = values.get('cwd')?.[0];
+  return {
+    kind: 'run',
+    event,
+    sources,
+    // From / when the caller's own directory is gone: no program could be started there.
+    cwd: wanted === undefined ? (cwd ?? '/') : directory(wanted, '--cwd'),
+    only,
+    dryRun: values.has('dry-run'),
+    verbose: values.has('verbose'),
+  };
+}
+
+/** The words and the option values, every one checked against the table. The one function that meets mri. */
+function split(argv: readonly string[]): {
+  words: readonly string[];
+  values: ReadonlyMap<string, readonly string[]>;
+} {
+  const end = argv.indexOf('--');
+  for (const arg of end < 0 ? argv : argv.slice(0, end)) {
+    // mri would drop a lone dash, negate with `--no-` and take the next word for the value of `--hooks=`.
+    if (arg === '-' || arg.startsWith('--no-')) throw new UsageError(`unknown option ${quote(arg)}`);
+    if (arg.startsWith('-') && arg.endsWith('=')) throw new UsageError(`option ${quote(arg)} needs a value`);
+  }
+  const parsed: unknown = mri([...argv], {
+    // Words too are strings only here: mri makes a number of any that follows a flag.
+    string: OPTION_LIST.filter(([, option]) => option.value !== undefined).map(([name]) => name),
+    boolean: OPTION_LIST.filter(([, option]) => option.value === undefined).map(([name]) => name),
+    alias: Object.fromEntries(
+      OPTION_LIST.map(([name, { short }]) => [name, short === undefined ? [] : [short]]),
+    ),
+    unknown: flag => {
+      throw new UsageError(`unknown option ${quote(flag)}`);
+    },
+  });
+  const found = new Map<string, unknown>(Object.entries(parsed ?? {}));
+  const values = new Map<string, readonly string[]>();
+  for (const [name, option] of OPTION_LIST) {
+    const value = found.get(name);
+    if (value === undefined || value === false) continue;
+    const given = (Array.isArray(value) ? value : [value]).map(String);
+    if (option.value !== undefined && given.includes(''))
+      throw new UsageError(`option '--${name}' needs a value`);
+    if (option.value !== undefined && given.length > 1 && option.repeatable === undefined) {
+      throw new UsageError(`option '--${name}' is given twice`);
+    }
+    values.set(name, given);
+  }
+  const words = found.get('_');
+  return { words: Array.isArray(words) ? words.map(String) : [], values };
+}
+
+function oneOf<T extends string>(known: readonly T[], word: string, what: string): T {
+  const match = known.find(one => one === word);
+  if (match === undefined)
+    throw new UsageError(`unknown ${what} ${quote(word)}, it is one of ${known.join(', ')}`);
+  return match;
+}
+
+const quote = (text: string): string => `'${escapeControls(text)}'`;
+
+/** Text as one line of printable characters: what a terminal or a log would act on becomes `\x0a` or `\u202e`. */
+export function escapeControls(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\]/gu, character => {
+    const code = character.codePointAt(0) ?? 0;
+    if (character === '\\') return '\\\\';
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** Help for one command, or for all of them. Fits 80 columns. */
+export function help(name: string | undefined): string {
+  const command = name === undefined ? undefined : COMMANDS[name];
+  const sections: [string, readonly (readonly [string, string])[]][] = [];
+  if (command === undefined) {
+    const rows = Object.entries(COMMANDS).map(
+      ([word, each]) => [`${word} ${each.arguments}`, each.purpose] as const,
+    );
+    sections.push(['Commands', rows]);
+  }
+  const options = OPTION_LIST.filter(([option]) => {
+    if (option === 'help') return true;
+    return command === undefined ? option === 'version' : command.options.some(known => known === option);
+  });
+  sections.push(['Words', WORDS]);
+  sections.push([
+    'Options',
+    options.map(([option, { short, value, help: text }]) => {
+      const flag = `--${option}${value === undefined ? '' : ` ${value}`}`;
+      return [short === undefined ? flag : `-${short}, ${flag}`, text] as const;
+    }),
+  ]);
+  sections.push(['Exit status', EXIT_STATUS]);
+  if (command === undefined) sections.push(['Examples', EXAMPLES.map(example => [example, ''] as const)]);
+
+  const usage = command === undefined ? 'COMMAND [OPTION]…' : `${name} ${command.arguments} [OPTION]…`;
+  const more = command === undefined ? "\nSee 'tklbam-hooks COMMAND --help', and tklbam-hooks(8).\n" : '';
+  const text = wrap(command?.purpose ?? PURPOSE, 80).join('\n');
+  return `Usage: tklbam-hooks ${usage}\n${text}\n${sections.map(section).join('')}${more}`;
+}
+
+function section([title, rows]: readonly [string, readonly (readonly [string, string])[]]): string {
+  const width = Math.min(Math.max(...rows.map(([left]) => left.length)), 24);
+  const lines = rows.flatMap(([left, right]) => {
+    const texts = wrap(right, 80 - width - 4);
+    const first =
+      left.length > width ? [`  ${left}`] : [`  ${left.padEnd(width)}  ${texts.shift() ?? ''}`.trimEnd()];
+    return [...first, ...texts.map(text => `${' '.repeat(width + 4)}${text}`)];
+  });
+  return `\n${title}:\n${lines.join('\n')}\n`;
+}
+
+/** Text cut at spaces into lines of at most `width` characters; a longer word has a line of its own. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ').filter(each => each !== '')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

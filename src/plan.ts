@@ -1,0 +1,99 @@
+// Order, arguments, working directory, environment. Pure: the plan is whole before the first hook starts.
+import type {
+  Environment,
+  Failure,
+  HookEvent,
+  Judged,
+  Listing,
+  Plan,
+  RunRequest,
+  Step,
+  Verdict,
+} from './types.ts';
+
+/** Behind the caller's PATH: cron(8) and Webmin leave the sbin directories out. */
+const STANDARD_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/** What tklbam leaves in its environment for duplicity, and no hook may see: storage credentials and interpreter paths. */
+const WITHHELD = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'X_AMZ_SECURITY_TOKEN',
+  'PASSPHRASE',
+  'PYTHONPATH',
+  'PYTHONHOME',
+];
+
+/** Every entry in the order of the event: what `pre` stopped last, `post` and `error` start first. */
+export function inOrder(event: HookEvent, judged: readonly Judged[]): readonly Judged[] {
+  return stopsAtFailure(event) ? judged : judged.toReversed();
+}
+
+/**
+ * `judged` is in the order of the directories; `env` is the caller's environment over the defaults file;
+ * `session` is the id that all states of an operation have in common.
+ */
+export function plan(
+  request: RunRequest,
+  listings: readonly Listing[],
+  judged: readonly Judged[],
+  env: Environment,
+  session: string,
+): Plan {
+  const { event, only } = request;
+  const chosen = judged.filter(({ hook }) => only.length === 0 || only.includes(hook.name));
+  const entries = inOrder(event, chosen);
+  const failures = [
+    ...listings.flatMap(({ source, state }): Failure[] =>
+      typeof state === 'object' ? [{ kind: 'directory', source, code: state.error }] : [],
+    ),
+    ...only.flatMap((name): Failure[] => {
+      const verdicts = chosen.filter(({ hook }) => hook.name === name).map(({ verdict }) => verdict);
+      const skipped = verdicts.find(verdict => verdict.kind === 'skip');
+      return verdicts.every(isSkip) ? [{ kind: 'not-a-hook', name, why: skipped?.why }] : [];
+    }),
+    ...entries.flatMap(({ hook, verdict }): Failure[] =>
+      verdict.kind === 'broken' ? [{ kind: 'broken', hook, defect: verdict.defect }] : [],
+    ),
+  ];
+  const stopAtFailure = stopsAtFailure(event);
+  const isBarred = failures.some(({ kind }) => stopAtFailure || kind === 'not-a-hook');
+  const base = hookEnvironment(event, env, session);
+  const steps = entries
+    .filter(({ verdict }) => verdict.kind === 'run')
+    .map(
+      ({ hook }): Step => ({
+        hook,
+        args: [event.operation, event.state],
+        cwd: request.cwd,
+        env: { ...base, TKLBAM_HOOK_NAME: hook.name },
+      }),
+    );
+  return { event, stopAtFailure, steps: isBarred ? [] : steps, entries, failures };
+}
+
+const stopsAtFailure = ({ state }: HookEvent): boolean => state === 'pre' || state === 'inspect';
+
+const isSkip = (verdict: Verdict): boolean => verdict.kind === 'skip';
+
+function hookEnvironment({ operation, state }: HookEvent, env: Environment, session: string): Environment {
+  const base: Record<string, string> = { ...env };
+  for (const name of [...WITHHELD, 'TKLBAM_HOOK_ERROR', 'TKLBAM_HOOK_FAILED']) delete base[name];
+  return {
+    ...base,
+    ...(state === 'error' && {
+      TKLBAM_HOOK_ERROR: env.TKLBAM_HOOK_ERROR ?? '',
+      TKLBAM_HOOK_FAILED: env.TKLBAM_HOOK_FAILED ?? '',
+    }),
+    PATH: completePath(env.PATH),
+    TKLBAM_HOOK_OPERATION: operation,
+    TKLBAM_HOOK_STATE: state,
+    TKLBAM_HOOK_SESSION: session,
+  };
+}
+
+/** The PATH of a caller, with each standard directory that it lacks at its end. */
+export function completePath(path: string | undefined): string {
+  const given = path === undefined || path === '' ? [] : path.split(':');
+  return [...given, ...STANDARD_PATH.filter(directory => !given.includes(directory))].join(':');
+}

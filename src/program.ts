@@ -1,0 +1,44 @@
+// What `execve(2)` would make of a file, told from its first bytes.
+import type { Program } from './types.ts';
+
+/** How much of a file `program` wants to see, in bytes. */
+export const HEAD_SIZE = 4096;
+
+/** `e_machine` of the ELF header (elf.h) that each of our own architectures runs, with its 32-bit kin. */
+const MACHINES: Readonly<Record<string, readonly number[]>> = { x64: [62, 3], arm64: [183, 40] };
+
+export const isNative = (machine: number, arch: string): boolean => MACHINES[arch]?.includes(machine) ?? true;
+
+export function program(head: Buffer): Program {
+  if (head.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))) return elf(head);
+  const newline = head.indexOf('\n');
+  const line = head.subarray(0, newline < 0 ? head.length : newline).toString('latin1');
+  if (line.startsWith('\xef\xbb\xbf')) return { kind: 'byte-order-mark' };
+  // POSIX (2.9.1.4 of the shell language): a file whose first line holds a NUL is not a shell script.
+  if (!line.startsWith('#!')) return { kind: line.includes('\0') ? 'garbage' : 'shell-text' };
+  // As in the kernel's binfmt_script.c: blanks around, then one word, then all the rest as one argument.
+  const [, interpreter = '', argument = ''] =
+    /^#![ \t]*([^ \t\0]*)[ \t]*([^\0]*?)[ \t]*(?:\0|$)/.exec(line) ?? [];
+  if (interpreter === '') return { kind: 'shell-text' };
+  const decode = (text: string): string => Buffer.from(text, 'latin1').toString();
+  return { kind: 'script', interpreter: decode(interpreter), argument: decode(argument) };
+}
+
+function elf(head: Buffer): Program {
+  const is64 = head[4] === 2;
+  const littleEndian = head[5] === 1;
+  if (head.length < 64) return { kind: 'garbage' };
+  if (!littleEndian) return { kind: 'elf', machine: head.readUInt16BE(18), loader: undefined };
+  const machine = head.readUInt16LE(18);
+  const table = is64 ? Number(head.readBigUInt64LE(32)) : head.readUInt32LE(28);
+  const size = head.readUInt16LE(is64 ? 54 : 42);
+  const count = head.readUInt16LE(is64 ? 56 : 44);
+  for (let i = 0; i < count && table + (i + 1) * size <= head.length && size >= 32; i++) {
+    const entry = head.subarray(table + i * size, table + (i + 1) * size);
+    if (entry.readUInt32LE(0) !== 3) continue; // PT_INTERP
+    const offset = is64 ? Number(entry.readBigUInt64LE(8)) : entry.readUInt32LE(4);
+    const end = head.indexOf(0, offset);
+    if (end > offset) return { kind: 'elf', machine, loader: head.toString('utf8', offset, end) };
+  }
+  return { kind: 'elf', machine, loader: undefined };
+}

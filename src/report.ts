@@ -1,0 +1,283 @@
+// Plans and results to lines of text or JSON, and to the exit status. Pure.
+import { escapeControls, wrap } from './cli.ts';
+import type {
+  Candidate,
+  Defect,
+  Failure,
+  HookEvent,
+  Judged,
+  Listing,
+  Outcome,
+  Plan,
+  Report,
+  Result,
+  Skip,
+  Verdict,
+} from './types.ts';
+
+/** 0 done; 1 a hook failed or could not be started; 2 `--only` named something that is no hook. */
+export function exitStatus({ plan, results }: Report): number {
+  if (plan.failures.some(({ kind }) => kind === 'not-a-hook')) return 2;
+  const hasFailed = plan.failures.length > 0 || results.some(({ outcome }) => outcome.kind !== 'succeeded');
+  return hasFailed ? 1 : 0;
+}
+
+/** The HookError of a result, a line; undefined for a success. */
+export function describeResult(plan: Plan, result: Result): string | undefined {
+  const { outcome } = result;
+  if (outcome.kind === 'succeeded') return undefined;
+  const isLast = plan.steps.at(-1) === result.step;
+  const rest = plan.stopAtFailure && !isLast ? ', the hooks after it were not run' : '';
+  return hookError(result.step.hook, plan.event, `${describeOutcome(outcome)}${rest}`);
+}
+
+/** What was wrong before anything ran, a line. */
+export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure): string {
+  switch (failure.kind) {
+    case 'broken': {
+      const { reason, remedy } = describeDefect(failure.defect);
+      const rest = stopAtFailure ? 'no hook was run' : 'the other hooks were run';
+      return hookError(failure.hook, event, `could not be started: ${reason}, ${rest} (${remedy})`);
+    }
+    case 'directory': {
+      const rest = stopAtFailure ? 'no hook was run' : 'its hooks were not run';
+      const reason = `cannot read the hooks directory '${escapeControls(failure.source.directory)}'`;
+      return `HookError: ${reason}: ${describeErrno(failure.code)}, ${rest}`;
+    }
+    case 'not-a-hook': {
+      const reason =
+        failure.why === undefined ? 'is in none of the hooks directories' : describeSkip(failure.why);
+      return `tklbam-hooks: no hook to run: '${escapeControls(failure.name)}' ${reason}\nTry 'tklbam-hooks list'.`;
+    }
+  }
+}
+
+const hookError = (hook: Candidate, { operation, state }: HookEvent, what: string): string =>
+  `HookError: \`${showPath(hook)} ${operation} ${state}\` ${what}`;
+
+const showPath = (hook: Candidate): string => `${escapeControls(hook.source.directory)}/${showName(hook)}`;
+
+/** On one line, and with nothing lost: bytes that are not UTF-8 as `\xff`. */
+function showName({ name, bytes }: Candidate): string {
+  if (Buffer.from(name).equals(bytes)) return escapeControls(name);
+  const text = escapeControls(Buffer.from(bytes).toString('latin1'));
+  return text.replace(/[\x80-\xff]/g, byte => `\\x${byte.charCodeAt(0).toString(16)}`);
+}
+
+/** For `--verbose`. */
+export function describeProgress(result: Result): string {
+  const seconds = (result.durationMs / 1000).toFixed(1);
+  return `tklbam-hooks: '${showPath(result.step.hook)}' ${describeOutcome(result.outcome)} after ${seconds} s`;
+}
+
+export const describeStart = (hook: Candidate, { operation, state }: HookEvent): string =>
+  `tklbam-hooks: '${showPath(hook)}' starts (${operation} ${state})`;
+
+function describeOutcome(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'succeeded':
+      return 'succeeded';
+    case 'failed':
+      // The words that TKLBAM's users know.
+      return `non-zero exitcode (${outcome.status})`;
+    case 'killed':
+      return `killed by signal ${outcome.signal}`;
+    case 'not-started': {
+      const { reason, remedy } = describeDefect(outcome.defect);
+      return `could not be started: ${reason} (${remedy})`;
+    }
+  }
+}
+
+const DISABLE = 'or chmod -x it to disable it';
+
+function describeDefect(defect: Defect): { readonly reason: string; readonly remedy: string } {
+  switch (defect.kind) {
+    case 'dangling-link':
+      return {
+        reason: `its target '${escapeControls(defect.target)}' is missing`,
+        remedy: 'restore the target, or remove the link',
+      };
+    case 'link-loop':
+      return { reason: 'it is a link that leads back to itself', remedy: 'remove the link' };
+    case 'unreachable':
+      return { reason: describeErrno(defect.code), remedy: `mend that, ${DISABLE}` };
+    case 'name-not-utf8':
+      return { reason: 'its name is not valid UTF-8', remedy: `rename it, ${DISABLE}` };
+    case 'no-permission':
+      return { reason: 'permission denied', remedy: 'run as root, or chmod a+rx it' };
+    case 'noexec':
+      return { reason: 'its file system is mounted noexec', remedy: `remount it with exec, ${DISABLE}` };
+    case 'crlf':
+      return {
+        reason: 'its first line ends in CRLF, as written on Windows',
+        remedy: `sed -i 's/\\r$//' it, ${DISABLE}`,
+      };
+    case 'byte-order-mark':
+      return {
+        reason: 'it starts with a byte order mark',
+        remedy: `sed -i '1s/^\\xef\\xbb\\xbf//' it, ${DISABLE}`,
+      };
+    case 'garbage':
+      return { reason: 'it is neither a script nor a program', remedy: `replace it, ${DISABLE}` };
+    case 'relative-interpreter':
+      return {
+        reason: `its interpreter '${escapeControls(defect.interpreter)}' is not an absolute path`,
+        remedy: `correct its first line, ${DISABLE}`,
+      };
+    case 'no-interpreter':
+      return {
+        reason: `its interpreter '${escapeControls(defect.interpreter)}' is missing`,
+        remedy: `install that, or correct the first line of the hook, ${DISABLE}`,
+      };
+    case 'interpreter-denied':
+      return {
+        reason: `its interpreter '${escapeControls(defect.interpreter)}' cannot be executed`,
+        remedy: `correct its first line, ${DISABLE}`,
+      };
+    case 'architecture':
+      return {
+        reason: `it was built for another architecture (ELF machine ${defect.machine})`,
+        remedy: `install the build for this one, ${DISABLE}`,
+      };
+    case 'system':
+      return describeAttempt(defect.code);
+  }
+}
+
+/** What `execve(2)` and `fork(2)` say about a hook that looked well. */
+function describeAttempt(code: string): { readonly reason: string; readonly remedy: string } {
+  const known: Readonly<Record<string, [string, string]>> = {
+    ENOENT: ['it, its interpreter or the directory to run it in is gone', 'it was there when the run began'],
+    EACCES: ['permission denied', 'chmod a+rx it, or see to its interpreter'],
+    ETXTBSY: ['it is open for writing', 'try again when that is done'],
+    E2BIG: ['the environment is too large', 'unset large variables'],
+  };
+  const [reason, remedy] = known[code] ?? [describeErrno(code), 'try again when that is mended'];
+  return { reason, remedy };
+}
+
+/** As strerror(3) has it, for the errors that an administrator can meet here. */
+function describeErrno(code: string): string {
+  const known: Readonly<Record<string, string>> = {
+    EACCES: 'permission denied',
+    EAGAIN: 'too many processes',
+    EIO: 'input/output error',
+    ELOOP: 'too many links',
+    EMFILE: 'too many open files',
+    ENAMETOOLONG: 'its name is too long',
+    ENFILE: 'too many open files',
+    ENOENT: 'it is gone',
+    ENOMEM: 'out of memory',
+    ENOTDIR: 'not a directory',
+    EPERM: 'not permitted',
+  };
+  const text = known[code];
+  return text === undefined ? code : `${text} (${code})`;
+}
+
+function describeSkip(why: Skip): string {
+  switch (why) {
+    case 'disabled':
+      return 'is not executable (chmod +x enables it)';
+    case 'name':
+      return 'has the name of a backup, package manager or data file';
+    case 'not-a-file':
+      return 'is not a file';
+    case 'masked':
+      return 'is masked (empty, or a link to /dev/null)';
+    case 'unsigned':
+      return 'is a profile hook without a signature';
+  }
+}
+
+type Status = 'enabled' | 'disabled' | 'passed-over' | 'broken';
+
+function status(verdict: Verdict): Status {
+  switch (verdict.kind) {
+    case 'run':
+      return 'enabled';
+    case 'skip':
+      return verdict.why === 'disabled' ? 'disabled' : 'passed-over';
+    case 'broken':
+      return 'broken';
+  }
+}
+
+function reason(verdict: Verdict): string | undefined {
+  switch (verdict.kind) {
+    case 'run':
+      return undefined;
+    case 'skip':
+      return describeSkip(verdict.why);
+    case 'broken': {
+      const { reason, remedy } = describeDefect(verdict.defect);
+      return `${reason} (${remedy})`;
+    }
+  }
+}
+
+/** The hooks that a run would start, a line each. */
+export const dryRun = ({ steps }: Plan): string =>
+  steps.map(({ hook, args }) => `${showPath(hook)} ${args.join(' ')}\n`).join('');
+
+/** A table of at most 80 columns; `entries` are in the order they would run. */
+export function listText(listings: readonly Listing[], entries: readonly Judged[]): string {
+  const sources = [
+    ...new Set([...entries.map(({ hook }) => hook.source), ...listings.map(({ source }) => source)]),
+  ];
+  return sources
+    .map(source => {
+      const listing = listings.find(each => each.source === source);
+      const lines = entries.filter(({ hook }) => hook.source === source).flatMap(row);
+      return [`${escapeControls(source.directory)}${directoryNote(listing, lines.length)}`, ...lines].join(
+        '\n',
+      );
+    })
+    .map(text => `${text}\n`)
+    .join('\n');
+}
+
+function directoryNote(listing: Listing | undefined, count: number): string {
+  if (listing?.state === 'absent') return ': no such directory, so no hooks';
+  if (typeof listing?.state === 'object') return `: cannot be read: ${describeErrno(listing.state.error)}`;
+  return count === 0 ? ': empty' : ':';
+}
+
+function row({ hook, verdict }: Judged): string[] {
+  const left = `  ${status(verdict).padEnd(11)}  `;
+  const name = shorten(showName(hook), 80 - left.length);
+  const why = reason(verdict);
+  if (why === undefined) return [left + name];
+  const oneLine = `${left}${name}  ${why}`;
+  if (columns(oneLine) <= 80) return [oneLine];
+  return [left + name, ...wrap(why, 80 - left.length - 2).map(line => ' '.repeat(left.length + 2) + line)];
+}
+
+/** The middle gives way: both ends of a name tell more. */
+function shorten(text: string, width: number): string {
+  if (columns(text) <= width) return text;
+  const isWide = columns(text) > text.length;
+  const half = Math.floor((width - 2) / (isWide ? 4 : 2));
+  return `${text.slice(0, half)}…${text.slice(-half)}`;
+}
+
+/** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */
+const columns = (text: string): number => text.replace(/[^\0-\u024f…]/g, '..').length;
+
+export function listJson(event: HookEvent, listings: readonly Listing[], entries: readonly Judged[]): string {
+  const directories = listings.map(({ source, state }) => ({
+    source: source.kind,
+    path: source.directory,
+    state: typeof state === 'object' ? 'unreadable' : state,
+    error: typeof state === 'object' ? state.error : null,
+  }));
+  const hooks = entries.map(({ hook, verdict }) => ({
+    name: hook.name,
+    path: hook.path,
+    source: hook.source.kind,
+    status: status(verdict),
+    reason: reason(verdict) ?? null,
+  }));
+  return `${JSON.stringify({ ...event, directories, hooks }, undefined, 2)}\n`;
+}

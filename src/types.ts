@@ -1,0 +1,173 @@
+// The vocabulary. No code.
+
+/** What TKLBAM is doing; a hook's first argument. */
+export type Operation = 'backup' | 'restore';
+
+/** Where in the operation it is; a hook's second argument. */
+export type State = 'pre' | 'inspect' | 'post' | 'error';
+
+export interface HookEvent {
+  readonly operation: Operation;
+  readonly state: State;
+}
+
+/** Names and values as `environ(7)` has them. */
+export type Environment = Readonly<Record<string, string>>;
+
+/** A directory of hooks. An absent directory holds none. */
+export interface HookSource {
+  readonly kind: 'local' | 'profile';
+  /** Absolute. */
+  readonly directory: string;
+}
+
+/** What was asked, checked and complete. Nothing after `parse` looks at the command line. */
+export type Request =
+  | { readonly kind: 'help'; readonly command: string | undefined }
+  | { readonly kind: 'version' }
+  | RunRequest
+  | {
+      readonly kind: 'list';
+      readonly event: HookEvent;
+      readonly sources: readonly HookSource[];
+      readonly json: boolean;
+    };
+
+export interface RunRequest {
+  readonly kind: 'run';
+  readonly event: HookEvent;
+  readonly sources: readonly HookSource[];
+  /** Where hooks start. Absolute. */
+  readonly cwd: string;
+  /** File names to run, and no others; empty for all. */
+  readonly only: readonly string[];
+  readonly dryRun: boolean;
+  readonly verbose: boolean;
+}
+
+/** The first bytes of a file, as `execve(2)` reads them. */
+export type Program =
+  | { readonly kind: 'script'; readonly interpreter: string; readonly argument: string }
+  | { readonly kind: 'elf'; readonly machine: number; readonly loader: string | undefined }
+  /** No `#!`: `execvp(3)` gives it to /bin/sh. */
+  | { readonly kind: 'shell-text' }
+  | { readonly kind: 'byte-order-mark' }
+  | { readonly kind: 'garbage' }
+  /** The error that reading it met, as `errno(3)` names it. */
+  | { readonly kind: 'unreadable'; readonly code: string };
+
+/** The file behind a directory entry, links followed. */
+export interface FileFacts {
+  readonly type: 'file' | 'directory' | 'other';
+  readonly size: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits, set-id bits among them. */
+  readonly mode: number;
+}
+
+/** A directory entry as found: facts without opinion, so a test can make one up. */
+export interface Candidate {
+  readonly source: HookSource;
+  /** File name. Bytes that are not UTF-8 stand as U+FFFD; `bytes` has them. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly path: string;
+  /** Where a link points, as written in it; absent if it is none. */
+  readonly link: string | undefined;
+  /** The error in place of facts: ENOENT for a dangling link, ELOOP for one that leads to itself. */
+  readonly file: FileFacts | { readonly error: string };
+  /** Of an executable file only; the files behind the others are not opened. */
+  readonly program: Program | undefined;
+  /** Whether `access(2)` lets us execute the file, and then its interpreter or loader; else the errno name. */
+  readonly access: 'ok' | string;
+  readonly interpreterAccess: 'ok' | string;
+}
+
+/** What a directory held, in byte order of the names. */
+export interface Listing {
+  readonly source: HookSource;
+  /** `absent` is ordinary; any other reason that it cannot be read is its errno name. */
+  readonly state: 'read' | 'absent' | { readonly error: string };
+  readonly candidates: readonly Candidate[];
+}
+
+/** Why an entry is not a hook that is switched on. Ordinary, told on request. */
+export type Skip = 'disabled' | 'name' | 'not-a-file' | 'masked' | 'unsigned';
+
+/** Why a hook that is switched on cannot be started. Always told. */
+export type Defect =
+  | { readonly kind: 'dangling-link'; readonly target: string }
+  | { readonly kind: 'link-loop' }
+  | { readonly kind: 'unreachable'; readonly code: string }
+  | { readonly kind: 'name-not-utf8' }
+  | { readonly kind: 'no-permission' }
+  | { readonly kind: 'noexec' }
+  | { readonly kind: 'crlf' }
+  | { readonly kind: 'byte-order-mark' }
+  | { readonly kind: 'garbage' }
+  | { readonly kind: 'relative-interpreter'; readonly interpreter: string }
+  | { readonly kind: 'no-interpreter'; readonly interpreter: string }
+  | { readonly kind: 'interpreter-denied'; readonly interpreter: string }
+  | { readonly kind: 'architecture'; readonly machine: number }
+  /** Found out only on the attempt; the errno name. */
+  | { readonly kind: 'system'; readonly code: string };
+
+export type Verdict =
+  | { readonly kind: 'run' }
+  | { readonly kind: 'skip'; readonly why: Skip }
+  | { readonly kind: 'broken'; readonly defect: Defect };
+
+export interface Judged {
+  readonly hook: Candidate;
+  readonly verdict: Verdict;
+}
+
+/** Everything needed to start one hook; `execute` adds nothing of its own. */
+export interface Step {
+  readonly hook: Candidate;
+  readonly args: readonly [operation: Operation, state: State];
+  readonly cwd: string;
+  /** The whole environment, not additions to ours. */
+  readonly env: Environment;
+}
+
+/** What would happen, whole before the first hook starts. */
+export interface Plan {
+  readonly event: HookEvent;
+  /** `pre` and `inspect` stop at the first failure; `post` and `error` go on. */
+  readonly stopAtFailure: boolean;
+  /** The hooks to start, in order. Empty if `stopAtFailure` and anything of `failures` stands in the way. */
+  readonly steps: readonly Step[];
+  /** Every entry of the directories, in the order of the event. */
+  readonly entries: readonly Judged[];
+  /** What is wrong before anything ran. */
+  readonly failures: readonly Failure[];
+}
+
+/** A reason for a run to fail that is not the end of a started hook. */
+export type Failure =
+  | { readonly kind: 'broken'; readonly hook: Candidate; readonly defect: Defect }
+  | { readonly kind: 'directory'; readonly source: HookSource; readonly code: string }
+  /** `--only` named it. `why` is absent if there is no such entry. */
+  | { readonly kind: 'not-a-hook'; readonly name: string; readonly why: Skip | undefined };
+
+/** Each way a hook can end. Failing is a value here, not an exception: it is what we are asked to report. */
+export type Outcome =
+  | { readonly kind: 'succeeded' }
+  | { readonly kind: 'failed'; readonly status: number }
+  | { readonly kind: 'killed'; readonly signal: string }
+  | { readonly kind: 'not-started'; readonly defect: Defect };
+
+export interface Result {
+  readonly step: Step;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+}
+
+/** What did happen: enough to print and to choose the exit status from. */
+export interface Report {
+  readonly plan: Plan;
+  /** In order; shorter than the plan's steps when one failed and the rest were not tried. */
+  readonly results: readonly Result[];
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { escapeControls, help, parse, UsageError } from '../src/cli.ts';
+
+const parseWords = (line: string, env: Record<string, string> = {}, cwd: string | undefined = '/work') =>
+  parse(line === '' ? [] : line.split(' '), env, cwd);
+
+const run = {
+  kind: 'run',
+  event: { operation: 'backup', state: 'pre' },
+  sources: [
+    { kind: 'local', directory: '/etc/tklbam/hooks.d' },
+    { kind: 'profile', directory: '/var/lib/tklbam/profile/hooks.d' },
+  ],
+  cwd: '/work',
+  only: [],
+  dryRun: false,
+  verbose: false,
+};
+const local = (directory: string) => ({ ...run, sources: [{ kind: 'local', directory }, run.sources[1]] });
+const profile = (directory: string) => ({
+  ...run,
+  sources: [run.sources[0], { kind: 'profile', directory }],
+});
+
+const requests: [string, Record<string, string>, unknown][] = [
+  ['--version', {}, { kind: 'version' }],
+  ['run backup pre --version', {}, { kind: 'version' }],
+  ['--help', {}, { kind: 'help', command: undefined }],
+  ['run --help', {}, { kind: 'help', command: 'run' }],
+  ['list -h', {}, { kind: 'help', command: 'list' }],
+  ['run backup pre', {}, run],
+  ['run restore error', {}, { ...run, event: { operation: 'restore', state: 'error' } }],
+  ['run backup pre --hooks /h', {}, local('/h')],
+  ['run backup pre --hooks=/h', {}, local('/h')],
+  ['run --hooks /h backup pre', {}, local('/h')],
+  ['run backup pre --hooks h/../g', {}, local('/work/g')],
+  ['run backup pre', { TKLBAM_HOOKS: '/h' }, local('/h')],
+  ['run backup pre --hooks /i', { TKLBAM_HOOKS: '/h' }, local('/i')],
+  ['run backup pre', { TKLBAM_HOOKS: '' }, run],
+  ['run backup pre', { TKLBAM_REGISTRY: '/r' }, profile('/r/profile/hooks.d')],
+  ['run backup pre --profile /p', { TKLBAM_REGISTRY: '/r' }, profile('/p/hooks.d')],
+  ['run backup pre --cwd sub', {}, { ...run, cwd: '/work/sub' }],
+  ['run backup pre --only a --only=b', {}, { ...run, only: ['a', 'b'] }],
+  ['run backup pre --only 0x10', {}, { ...run, only: ['0x10'] }],
+  ['run --verbose backup pre --dry-run', {}, { ...run, verbose: true, dryRun: true }],
+  ['run -v backup pre', {}, { ...run, verbose: true }],
+  ['list', {}, { kind: 'list', event: run.event, sources: run.sources, json: false }],
+  [
+    'list --json restore',
+    {},
+    { kind: 'list', event: { operation: 'restore', state: 'pre' }, sources: run.sources, json: true },
+  ],
+];
+for (const [line, env, expected] of requests) {
+  test(`parse: ${line} ${JSON.stringify(env)}`, () => assert.deepEqual(parseWords(line, env), expected));
+}
+
+const errors: [string, string][] = [
+  ['', 'no command given'],
+  ['-v', 'no command given'],
+  ['sing', "unknown command 'sing'"],
+  ['toString', "unknown command 'toString'"],
+  ['run', "'run' needs OPERATION STATE, and OPERATION is missing"],
+  ['run backup', "'run' needs OPERATION STATE, and STATE is missing"],
+  ['run backup pre again', "'run' takes no argument 'again'"],
+  ['run Backup pre', "unknown operation 'Backup', it is one of backup, restore"],
+  ['run backup mid', "unknown state 'mid', it is one of pre, inspect, post, error"],
+  ['run backup ../../x', "unknown state '../../x', it is one of pre, inspect, post, error"],
+  ['run backup pre --lsit', "unknown option '--lsit'"],
+  ['run backup pre -x', "unknown option '-x'"],
+  ['run backup pre --__proto__ x', "unknown option '--__proto__'"],
+  ['run backup pre --no-verbose', "unknown option '--no-verbose'"],
+  ['run backup pre -', "unknown option '-'"],
+  ['run backup pre --json', "'run' has no option '--json'"],
+  ['run backup pre --hooks', "option '--hooks' needs a value"],
+  ['run backup pre --hooks --verbose', "option '--hooks' needs a value"],
+  ['run --hooks= backup pre', "option '--hooks=' needs a value"],
+  ['run backup pre --hooks /a --hooks /b', "option '--hooks' is given twice"],
+  ['run backup pre --only a/b', "--only takes the name of a hook, not a path: 'a/b'"],
+  ['run backup pre --hooks /a\ufffd', '--hooks is not valid UTF-8'],
+];
+for (const [line, message] of errors) {
+  test(`parse: '${line}' is refused`, () => assert.throws(() => parseWords(line), new UsageError(message)));
+}
+
+test('a relative directory is refused where there is no current directory', () => {
+  assert.throws(
+    () => parse(['run', 'backup', 'pre', '--hooks', 'h'], {}, undefined),
+    new UsageError('--hooks is relative, and the current directory no longer exists'),
+  );
+});
+
+test('hooks start in / where there is no current directory', () => {
+  assert.deepEqual(parse(['run', 'backup', 'pre'], {}, undefined), { ...run, cwd: '/' });
+});
+
+test('words after -- are no options', () => {
+  assert.throws(
+    () => parse(['run', 'backup', 'pre', '--', '--json'], {}, '/'),
+    new UsageError("'run' takes no argument '--json'"),
+  );
+});
+
+for (const command of [undefined, 'run', 'list']) {
+  test(`help of ${command ?? 'all'} fits 80 columns`, () => {
+    for (const line of help(command).split('\n')) assert.ok(line.length <= 80, line);
+  });
+}
+
+test('what a terminal or a log would act on is escaped', () => {
+  assert.equal(escapeControls('a\nb\x1b[31m\u202e\\\u0085 é 漢'), 'a\\x0ab\\x1b[31m\\u{202e}\\\\\\x85 é 漢');
+});

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { completePath, plan } from '../src/plan.ts';
+import type {
+  Candidate,
+  Environment,
+  HookEvent,
+  HookSource,
+  Judged,
+  Listing,
+  RunRequest,
+  Verdict,
+} from '../src/types.ts';
+
+const local: HookSource = { kind: 'local', directory: '/l' };
+const profile: HookSource = { kind: 'profile', directory: '/p' };
+
+function judged(source: HookSource, name: string, verdict: Verdict = { kind: 'run' }): Judged {
+  const hook: Candidate = {
+    source,
+    name,
+    bytes: Buffer.from(name),
+    path: `${source.directory}/${name}`,
+    link: undefined,
+    file: { type: 'file', size: 1, uid: 0, gid: 0, mode: 0o755 },
+    program: { kind: 'shell-text' },
+    access: 'ok',
+    interpreterAccess: 'ok',
+  };
+  return { hook, verdict };
+}
+
+interface Case {
+  readonly state: HookEvent['state'];
+  readonly entries?: readonly Judged[];
+  readonly listings?: readonly Listing[];
+  readonly only?: readonly string[];
+  readonly env?: Environment;
+}
+const three = [judged(local, 'a'), judged(local, 'b'), judged(profile, 'a')];
+function planned({ state, entries = three, listings = [], only = [], env = {} }: Case) {
+  const request: RunRequest = {
+    kind: 'run',
+    event: { operation: 'backup', state },
+    sources: [local, profile],
+    cwd: '/w',
+    only,
+    dryRun: false,
+    verbose: false,
+  };
+  return plan(request, listings, entries, env, 'id');
+}
+const paths = (made: ReturnType<typeof planned>): string[] => made.steps.map(({ hook }) => hook.path);
+
+for (const state of ['pre', 'inspect'] as const) {
+  test(`${state}: local before profile, as the directories have them`, () => {
+    assert.deepEqual(paths(planned({ state })), ['/l/a', '/l/b', '/p/a']);
+  });
+}
+for (const state of ['post', 'error'] as const) {
+  test(`${state}: the whole sequence reversed`, () => {
+    assert.deepEqual(paths(planned({ state })), ['/p/a', '/l/b', '/l/a']);
+  });
+}
+
+const broken: Verdict = { kind: 'broken', defect: { kind: 'crlf' } };
+test('pre: nothing runs if any hook cannot be started', () => {
+  const made = planned({ state: 'pre', entries: [judged(local, 'a'), judged(local, 'b', broken)] });
+  assert.deepEqual(paths(made), []);
+  assert.deepEqual(
+    made.failures.map(({ kind }) => kind),
+    ['broken'],
+  );
+});
+test('post: the other hooks run if one cannot be started', () => {
+  const made = planned({ state: 'post', entries: [judged(local, 'a'), judged(local, 'b', broken)] });
+  assert.deepEqual(paths(made), ['/l/a']);
+  assert.deepEqual(
+    made.failures.map(({ kind }) => kind),
+    ['broken'],
+  );
+});
+test('pre: nothing runs if a directory cannot be read', () => {
+  const made = planned({
+    state: 'pre',
+    listings: [{ source: local, state: { error: 'EACCES' }, candidates: [] }],
+  });
+  assert.deepEqual(paths(made), []);
+  assert.deepEqual(made.failures, [{ kind: 'directory', source: local, code: 'EACCES' }]);
+});
+test('an absent directory is no failure', () => {
+  const made = planned({ state: 'pre', listings: [{ source: local, state: 'absent', candidates: [] }] });
+  assert.deepEqual(made.failures, []);
+});
+
+test('--only leaves the others out, broken ones too', () => {
+  const made = planned({
+    state: 'pre',
+    entries: [judged(local, 'a'), judged(local, 'b', broken)],
+    only: ['a'],
+  });
+  assert.deepEqual([paths(made), made.failures], [['/l/a'], []]);
+});
+for (const state of ['pre', 'post'] as const) {
+  test(`${state}: nothing runs if --only names what is no hook`, () => {
+    const made = planned({ state, only: ['a', 'x'] });
+    assert.deepEqual([paths(made), made.failures], [[], [{ kind: 'not-a-hook', name: 'x', why: undefined }]]);
+  });
+}
+test('--only with a disabled hook says so', () => {
+  const made = planned({
+    state: 'pre',
+    entries: [judged(local, 'a', { kind: 'skip', why: 'disabled' })],
+    only: ['a'],
+  });
+  assert.deepEqual(made.failures, [{ kind: 'not-a-hook', name: 'a', why: 'disabled' }]);
+});
+
+test("a hook's environment: the caller's, less what tklbam left in it, with ours", () => {
+  const secret =
+    'AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY X_AMZ_SECURITY_TOKEN PASSPHRASE PYTHONPATH PYTHONHOME';
+  const env = {
+    ...Object.fromEntries(secret.split(' ').map(name => [name, 'secret'])),
+    PATH: '/usr/bin',
+    NTPSERVER: 'ntp.example',
+    TKLBAM_HOOK_NAME: 'stale',
+    TKLBAM_HOOK_ERROR: 'stale',
+    TKLBAM_HOOK_SIMULATE: 'yes',
+  };
+  const step = planned({ state: 'pre', env }).steps[1];
+  assert.deepEqual(step?.args, ['backup', 'pre']);
+  assert.equal(step?.cwd, '/w');
+  assert.deepEqual(step?.env, {
+    PATH: '/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/bin',
+    NTPSERVER: 'ntp.example',
+    TKLBAM_HOOK_OPERATION: 'backup',
+    TKLBAM_HOOK_STATE: 'pre',
+    TKLBAM_HOOK_NAME: 'b',
+    TKLBAM_HOOK_SESSION: 'id',
+    TKLBAM_HOOK_SIMULATE: 'yes',
+  });
+});
+test('in state error a hook is told what went wrong', () => {
+  const env = { TKLBAM_HOOK_ERROR: 'disk full' };
+  const made = planned({ state: 'error', env }).steps[0]?.env;
+  assert.deepEqual([made?.TKLBAM_HOOK_ERROR, made?.TKLBAM_HOOK_FAILED], ['disk full', '']);
+});
+
+const whole = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const pathCases: [string | undefined, string][] = [
+  [undefined, whole],
+  ['', whole],
+  [whole, whole],
+  ['/opt/x:/bin', '/opt/x:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin'],
+];
+for (const [given, expected] of pathCases) {
+  test(`PATH '${given}' is completed`, () => assert.equal(completePath(given), expected));
+}
