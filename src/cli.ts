@@ -49,6 +49,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     purpose: 'Show every entry of the hooks directories, in the order they would run, and why one would not.',
     options: ['hooks', 'profile', 'json'],
   },
+  fixclock: {
+    arguments: 'OPERATION STATE',
+    purpose: 'Set the clock from an NTP server, before a backup or a restore.',
+    options: [],
+  },
 };
 
 const PURPOSE = "Run TKLBAM's backup and restore hooks.";
@@ -93,6 +98,7 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
     operation: oneOf(OPERATIONS, rest[0] ?? 'backup', 'operation'),
     state: oneOf(STATES, rest[1] ?? 'pre', 'state'),
   };
+  if (name === 'fixclock') return { kind: 'fixclock', event };
 
   const directory = (path: string, from: string): string => {
     // Node.js puts U+FFFD where an argument or variable is not UTF-8: the directory that was meant is lost.

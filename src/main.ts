@@ -40,6 +40,13 @@ async function main(): Promise<number> {
     }
     case 'run':
       return run(request, env);
+    case 'fixclock': {
+      const { fixclock } = await import('./fixclock.ts');
+      const { status, out, err } = await fixclock(request.event, env);
+      write(1, out);
+      write(2, err);
+      return status;
+    }
   }
 }
 

@@ -31,7 +31,8 @@ export type Request =
       readonly event: HookEvent;
       readonly sources: readonly HookSource[];
       readonly json: boolean;
-    };
+    }
+  | { readonly kind: 'fixclock'; readonly event: HookEvent };
 
 export interface RunRequest {
   readonly kind: 'run';

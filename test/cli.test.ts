@@ -51,6 +51,7 @@ const requests: [string, Record<string, string>, unknown][] = [
     {},
     { kind: 'list', event: { operation: 'restore', state: 'pre' }, sources: run.sources, json: true },
   ],
+  ['fixclock restore pre', {}, { kind: 'fixclock', event: { operation: 'restore', state: 'pre' } }],
 ];
 for (const [line, env, expected] of requests) {
   test(`parse: ${line} ${JSON.stringify(env)}`, () => assert.deepEqual(parseWords(line, env), expected));
@@ -73,6 +74,7 @@ const errors: [string, string][] = [
   ['run backup pre --no-verbose', "unknown option '--no-verbose'"],
   ['run backup pre -', "unknown option '-'"],
   ['run backup pre --json', "'run' has no option '--json'"],
+  ['fixclock backup pre --hooks /h', "'fixclock' has no option '--hooks'"],
   ['run backup pre --hooks', "option '--hooks' needs a value"],
   ['run backup pre --hooks --verbose', "option '--hooks' needs a value"],
   ['run --hooks= backup pre', "option '--hooks=' needs a value"],
@@ -102,7 +104,7 @@ test('words after -- are no options', () => {
   );
 });
 
-for (const command of [undefined, 'run', 'list']) {
+for (const command of [undefined, 'run', 'list', 'fixclock']) {
   test(`help of ${command ?? 'all'} fits 80 columns`, () => {
     for (const line of help(command).split('\n')) assert.ok(line.length <= 80, line);
   });

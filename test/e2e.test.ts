@@ -554,7 +554,7 @@ tklbam-hooks: '${directory}/a' succeeded after N s
   });
 
   it('--help is on stdout', () => {
-    for (const args of [['--help'], ['run', '--help'], ['list', '-h']]) {
+    for (const args of [['--help'], ['run', '--help'], ['list', '-h'], ['fixclock', '--help']]) {
       const [status, stdout, stderr] = hooks(args);
       assert.deepEqual([status, stderr], [0, '']);
       assert.match(stdout, /^Usage: tklbam-hooks /);
