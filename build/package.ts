@@ -1,8 +1,17 @@
 // dist/tklbam-hooks: the bundle and Node.js in one executable, by pkg's SEA mode.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
+import { Script } from 'node:vm';
 import sea from '@yao-pkg/pkg/lib-es5/sea.js';
 
 const { version, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -14,21 +23,35 @@ if (process.version !== `v${nodeVersion}`) {
   );
 }
 
-const scratch = mkdtempSync(join(tmpdir(), 'tklbam-hooks-build-'));
+const scratch = mkdtempSync(resolve('dist/build-'));
 try {
   const base = join(scratch, 'node');
   const output = join(scratch, 'tklbam-hooks');
   copyFileSync(`node_modules/${nodePackage}/bin/node`, base);
-  // Before the injection: the executable no longer starts if it is stripped after.
-  execFileSync('strip', ['--strip-all', base], { stdio: 'inherit' });
-  await sea.default(resolve('dist/tklbam-hooks.cjs'), {
+  strip(base);
+
+  const bundle = join(scratch, 'bundle');
+  const source = `(require => {${readFileSync('dist/tklbam-hooks.cjs', 'utf8')}\n})`;
+  writeFileSync(bundle, source);
+  const codeCache = join(scratch, 'code-cache');
+  makeCodeCache(base, bundle, codeCache);
+  const filename = 'tklbam-hooks.cjs';
+  if (new Script(source, { filename, cachedData: readFileSync(codeCache) }).cachedDataRejected !== false)
+    throw new Error('V8 refuses the code cache that was made for it');
+
+  // pkg makes its own scratch directory in there, and Node.js reads the paths below from it: the first is part of the executable,
+  // which must not depend on where it was built.
+  process.env.TMPDIR = scratch;
+  copyFileSync('build/start.cjs', join(scratch, 'start.cjs'));
+  await sea.default('build/start.cjs', {
     nodePath: base,
     targets: [{ nodeRange: `node${nodeVersion}`, platform: 'linux', arch: process.arch, output }],
     seaConfig: {
+      // @ts-expect-error: pkg hands all this to Node.js as it is, and does not know two of them.
+      main: '../start.cjs',
+      assets: { bundle: '../bundle', 'code-cache': '../code-cache' },
       disableExperimentalSEAWarning: true,
-      useCodeCache: true,
       // NODE_OPTIONS of the caller would run code in our process, as root.
-      // @ts-expect-error: pkg hands it to Node.js as it is, and does not know it.
       execArgvExtension: 'none',
       execArgv: ['--no-warnings'],
     },
@@ -41,4 +64,23 @@ try {
   renameSync('dist/tklbam-hooks.new', 'dist/tklbam-hooks');
 } finally {
   rmSync(scratch, { recursive: true });
+}
+
+/** Before the injection: the executable no longer starts if it is stripped after. */
+function strip(path: string): void {
+  try {
+    execFileSync('strip', ['--strip-all', path], { stdio: 'inherit' });
+  } catch (error) {
+    throw new Error(`cannot strip ${nodePackage}: run 'build/setup'`, { cause: error });
+  }
+}
+
+/** What V8 compiles in a run of one hook. By the Node.js that will read it: to cross-build, this machine must be able to run that. */
+function makeCodeCache(base: string, bundle: string, codeCache: string): void {
+  const hooks = join(scratch, 'hooks.d');
+  mkdirSync(hooks, { mode: 0o755 });
+  writeFileSync(join(hooks, 'hook'), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+  const run = ['run', 'backup', 'pre', '--hooks', hooks, '--profile', scratch];
+  // --predictable: else it differs from build to build.
+  execFileSync(base, ['--predictable', 'build/code-cache.cjs', bundle, codeCache, ...run], { env: {} });
 }

@@ -1,0 +1,10 @@
+// What the executable starts with: the bundle, compiled from what build/package.ts kept of a run. To compile it anew takes 9 ms.
+const { getRawAsset } = require('node:sea');
+const { Script } = require('node:vm');
+
+const script = new Script(Buffer.from(getRawAsset('bundle')).toString(), {
+  filename: 'tklbam-hooks.cjs',
+  // If V8 refuses it, for being of another version, it compiles anew.
+  cachedData: Buffer.from(getRawAsset('code-cache')),
+});
+script.runInThisContext()(require);
