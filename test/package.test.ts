@@ -1,0 +1,412 @@
+// The package: how it is built, and what it does in clean chroots without Node.js, from installation to purge.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { parseDefaults } from '../src/defaults.ts';
+import { type Chroot, type ChrootOptions, openChroot, SOURCE, useMirror } from './chroot.ts';
+import { isRoot, place, scratch } from './harness.ts';
+import { startNtpServer } from './ntp-server.ts';
+
+const repository = new URL('..', import.meta.url).pathname;
+const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
+const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
+const product = `tklbam-hooks_${version}_${architecture}.deb`;
+const deb = join(repository, 'dist', product);
+if (!existsSync(deb)) throw new Error(`${deb} is missing: run 'npm run build' and 'npm run deb' first`);
+
+const FIXCLOCK = '/etc/tklbam/hooks.d/fixclock';
+const DEFAULTS = '/etc/default/tklbam-hooks';
+
+// How it is built.
+
+test('the package is at most 28 MiB', () => {
+  assert.ok(statSync(deb).size <= 28 * 2 ** 20, `${statSync(deb).size} bytes`);
+});
+
+test('lintian finds nothing in the package', () => {
+  const { status, stdout } = spawnSync('lintian', ['--fail-on', 'error,warning', deb], { encoding: 'utf8' });
+  assert.deepEqual([status, stdout], [0, '']);
+});
+
+test('the same executable makes the same package: as an ordinary user, whatever the umask is and was', t => {
+  const copy = copyOfSources(t);
+  execFileSync('chmod', ['--recursive', 'go=', copy]);
+  // root, in a user namespace where it is user 1000: chown fails, and files of others seem to be nobody's.
+  const user = isRoot ? ['unshare', '--user', '--map-user=1000', '--map-group=1000'] : ['env'];
+  const [file = '', ...args] = [...user, 'sh', '-c', 'umask 077 && exec "$@"', 'sh', ...buildDeb];
+  const { status, stderr } = spawnSync(file, args, { cwd: copy, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  assert.ok(readFileSync(join(copy, 'dist', product)).equals(readFileSync(deb)));
+});
+
+test('no package is built of an executable that needs a newer libc6 than Depends has', t => {
+  const copy = copyOfSources(t);
+  // Of this machine's Debian, and so linked with its libc6.
+  copyFileSync('/bin/ls', join(copy, 'dist/tklbam-hooks'));
+  assert.match(failureOf(copy), /dist\/tklbam-hooks needs libselinux\.so\.1: add it to Depends/);
+  copyFileSync('/bin/sh', join(copy, 'dist/tklbam-hooks'));
+  assert.match(failureOf(copy), /dist\/tklbam-hooks needs GLIBC_2\.3\d: raise the version in Depends/);
+});
+
+test('no package is built with a part that has no licence', t => {
+  const copy = copyOfSources(t);
+  mkdirSync(join(copy, 'node_modules/unlicensed'));
+  place(join(copy, 'node_modules/unlicensed'), 'package.json', '{ "name": "unlicensed", "license": "MIT" }');
+  place(join(copy, 'dist'), 'bundle.json', '{ "inputs": { "node_modules/unlicensed/index.js": {} } }');
+  assert.match(failureOf(copy), /node_modules\/unlicensed has no licence text/);
+});
+
+test('no package is built of a version that CHANGELOG.md lacks', t => {
+  const copy = copyOfSources(t);
+  place(copy, 'package.json', '{ "name": "tklbam-hooks", "version": "9.9.9" }');
+  assert.match(failureOf(copy), /CHANGELOG\.md begins with \d+\.\d+\.\d+, and package\.json has 9\.9\.9/);
+});
+
+const buildDeb = [process.execPath, 'build/deb.ts'];
+
+const failureOf = (directory: string): string => {
+  const { status, stderr } = spawnSync(process.execPath, ['build/deb.ts'], {
+    cwd: directory,
+    encoding: 'utf8',
+  });
+  assert.equal(status, 1);
+  return stderr;
+};
+
+/** What build/deb.ts reads. */
+function copyOfSources(t: TestContext): string {
+  const copy = scratch(t);
+  for (const path of ['build', 'packaging', 'hooks.d', 'CHANGELOG.md', 'package.json']) {
+    cpSync(join(repository, path), join(copy, path), { recursive: true });
+  }
+  mkdirSync(join(copy, 'dist'));
+  for (const file of ['tklbam-hooks', 'bundle.json']) {
+    copyFileSync(join(repository, 'dist', file), join(copy, 'dist', file));
+  }
+  mkdirSync(join(copy, 'node_modules'));
+  for (const name of readdirSync(join(repository, 'node_modules'))) {
+    symlinkSync(join(repository, 'node_modules', name), join(copy, 'node_modules', name));
+  }
+  return copy;
+}
+
+// What it says.
+
+test('the licences of Node.js, of execa and of mri are in the package', () => {
+  const tar = spawnSync('dpkg-deb', ['--fsys-tarfile', deb], { maxBuffer: 1 << 30 }).stdout;
+  const path = './usr/share/doc/tklbam-hooks/third-party-licences.gz';
+  const gz = spawnSync('tar', ['-xO', path], { input: tar }).stdout;
+  const text = spawnSync('gunzip', [], { input: gz, encoding: 'utf8' }).stdout;
+  for (const words of [
+    'Copyright Node.js contributors',
+    'Permission is hereby granted',
+    '\n- OpenSSL, ',
+    '\nexeca 1',
+    '\nmri 1',
+  ]) {
+    assert.ok(text.includes(words), words);
+  }
+});
+
+test('every setting of /etc/default/tklbam-hooks is commented out, and well-formed if it is not', () => {
+  const text = readFileSync(join(repository, 'packaging/debian/tklbam-hooks.default'), 'utf8');
+  assert.deepEqual(parseDefaults(text), { values: {}, warnings: [] });
+  assert.deepEqual(parseDefaults(text.replaceAll(/^#(?=[A-Z_]+=)/gm, '')), {
+    values: {
+      NTPSERVER: 'pool.ntp.org',
+      FIXCLOCK: 'warn',
+      TKLBAM_HOOKS: '/etc/tklbam/hooks.d',
+      TKLBAM_REGISTRY: '/var/lib/tklbam',
+    },
+    warnings: [],
+  });
+});
+
+test('groff and man have nothing to say about the manual page', () => {
+  const page = join(repository, 'packaging/tklbam-hooks.8');
+  const env = { ...process.env, LC_ALL: 'C.UTF-8', MANROFFSEQ: '', MANWIDTH: '80' };
+  const { status, stderr } = spawnSync('man', ['--warnings', '--local-file', page], {
+    encoding: 'utf8',
+    env,
+  });
+  assert.deepEqual([status, stderr], [0, '']);
+});
+
+const options = (command: string): string[] => {
+  const help = execFileSync(join(repository, 'dist/tklbam-hooks'), [command, '--help'], { encoding: 'utf8' });
+  return [...new Set(help.match(/--[a-z-]+/g))].sort();
+};
+
+test('the manual page knows every option', () => {
+  const page = readFileSync(join(repository, 'packaging/tklbam-hooks.8'), 'utf8');
+  for (const command of ['run', 'list', 'fixclock']) {
+    for (const option of options(command)) {
+      assert.ok(page.includes(`${option.replaceAll('-', '\\-')}`), option);
+    }
+  }
+});
+
+test('bash completes commands, operations, states and every option', () => {
+  assert.deepEqual(complete(''), ['run', 'list', 'fixclock']);
+  assert.deepEqual(complete('r'), ['run']);
+  assert.deepEqual(complete('--'), ['--help', '--version']);
+  assert.deepEqual(complete('run', ''), ['backup', 'restore']);
+  assert.deepEqual(complete('run', '--hooks', '/x', 'backup', ''), ['pre', 'inspect', 'post', 'error']);
+  assert.deepEqual(complete('list', 'restore', 'p'), ['pre', 'post']);
+  for (const command of ['run', 'list', 'fixclock']) {
+    assert.deepEqual(complete(command, '--').sort(), options(command));
+  }
+});
+
+test('bash completes --only with the names in the hooks directory', t => {
+  const directory = scratch(t);
+  for (const name of ['dump', 'dump two', 'snapshot']) place(directory, name, '');
+  assert.deepEqual(complete('run', 'backup', 'pre', '--hooks', directory, '--only', 'd').sort(), [
+    'dump',
+    'dump two',
+  ]);
+  assert.deepEqual(complete('run', '--hooks', join(directory, 'none'), '--only', ''), []);
+});
+
+function complete(...words: string[]): string[] {
+  const script = `source "$0" && COMP_WORDS=(tklbam-hooks "$@") COMP_CWORD=$# && _tklbam_hooks && printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const file = join(repository, 'packaging/completions/tklbam-hooks');
+  const { stdout } = spawnSync('bash', ['-c', script, file, ...words], { encoding: 'utf8' });
+  return stdout.split('\n').filter(line => line !== '');
+}
+
+// What it does, from installation to purge.
+
+for (const suite of ['bullseye', 'bookworm', 'trixie']) {
+  test(`the package on ${suite}`, async t => {
+    const chroot = openChroot(t, suite);
+    const run = (command: string, options?: ChrootOptions) => {
+      const { status, stdout, stderr } = chroot.run(['sh', '-c', command], options);
+      return [status, stdout, stderr] as const;
+    };
+    const done = (command: string, options?: ChrootOptions): string => {
+      const [status, stdout, stderr] = run(command, options);
+      assert.equal(status, 0, `${command}\n${stdout}${stderr}`);
+      return stdout;
+    };
+    const inChroot = (path: string): string => join(chroot.root, path);
+    copyFileSync(deb, inChroot('/root/current.deb'));
+    nextVersion(chroot, '/root/current.deb', '/root/next.deb');
+
+    let before: readonly string[] = [];
+
+    await t.test('apt installs it and a tool to set the clock', () => {
+      useMirror(chroot, suite);
+      const install = 'apt-get install -qq --no-install-recommends';
+      const planned = done(`${install} --simulate /root/current.deb`, { network: 'host' });
+      const dependencies = [...planned.matchAll(/^Inst (\S+)/gm)].map(([, name = '']) => name);
+      assert.ok(dependencies.includes('ntpsec-ntpdate'), planned);
+      const others = dependencies.filter(name => name !== 'tklbam-hooks').join(' ');
+      done(`${install} ${others}`, { network: 'host' });
+      before = allFiles(chroot);
+      done(`${install} /root/current.deb`);
+      assert.equal(run('command -v node')[0], 127);
+      assert.equal(done('tklbam-hooks --version'), `tklbam-hooks ${version}\n`);
+      assert.match(done('tklbam-hooks list'), / disabled +README .*\n {2}enabled +fixclock\n/);
+    });
+
+    await t.test('the end-to-end suite passes', () => {
+      const { status, stdout, stderr } = chroot.run(
+        [`${SOURCE}/node_modules/.bin/node`, '--test', '--test-reporter=tap', `${SOURCE}/test/e2e.test.ts`],
+        { env: { TKLBAM_HOOKS_TEST_PROGRAM: '/usr/bin/tklbam-hooks', XDG_CACHE_HOME: '/root/cache' } },
+      );
+      assert.equal(status, 0, stdout + stderr);
+      assert.match(stdout, /^# pass [1-9]/m);
+      done('rm -r /root/cache');
+    });
+
+    await t.test('a whole backup runs its hooks, and a failing one stops it', () => {
+      const hook = (name: string, lines = '') => {
+        place(inChroot('/etc/tklbam/hooks.d'), name, `#!/bin/sh\necho "${name}: $*, in $PWD"\n${lines}`);
+      };
+      hook('10-stop-database');
+      hook('20-dump', '[ "$2" != pre ] || [ ! -e /root/disk-is-full ] || exit 3\n');
+      hook('30-snapshot');
+      place(inChroot('/etc/tklbam/hooks.d'), '40-off', '#!/bin/sh\necho never\n', 0o644);
+      done(`chmod -x ${FIXCLOCK}`);
+      done('mkdir -p /TKLBAM');
+      assert.deepEqual(run('cd /root && tklbam-hooks run backup pre'), [
+        0,
+        '10-stop-database: backup pre, in /root\n20-dump: backup pre, in /root\n30-snapshot: backup pre, in /root\n',
+        '',
+      ]);
+      assert.deepEqual(run('tklbam-hooks run backup inspect --cwd /TKLBAM --only 20-dump'), [
+        0,
+        '20-dump: backup inspect, in /TKLBAM\n',
+        '',
+      ]);
+      assert.deepEqual(run('tklbam-hooks run backup post'), [
+        0,
+        '30-snapshot: backup post, in /\n20-dump: backup post, in /\n10-stop-database: backup post, in /\n',
+        '',
+      ]);
+      done('touch /root/disk-is-full');
+      assert.deepEqual(run('tklbam-hooks run backup pre'), [
+        1,
+        '10-stop-database: backup pre, in /\n20-dump: backup pre, in /\n',
+        'HookError: `/etc/tklbam/hooks.d/20-dump backup pre` non-zero exitcode (3), the hooks after it were not run\n',
+      ]);
+      assert.equal(
+        done('tklbam-hooks list'),
+        `/etc/tklbam/hooks.d:
+  enabled      10-stop-database
+  enabled      20-dump
+  enabled      30-snapshot
+  disabled     40-off  is not executable (chmod +x enables it)
+  disabled     README  is not executable (chmod +x enables it)
+  disabled     fixclock  is not executable (chmod +x enables it)
+
+/var/lib/tklbam/profile/hooks.d: no such directory, so no hooks
+`,
+      );
+      done(`chmod +x ${FIXCLOCK}; rm -r /etc/tklbam/hooks.d/[1-4]0-* /TKLBAM /root/disk-is-full`);
+    });
+
+    await t.test('fixclock asks a real NTP server, and says why it may not set the clock', async t => {
+      const server = await startNtpServer(scratch(t));
+      t.after(server.stop);
+      const env = { NTPSERVER: '127.0.0.1' };
+      // Bit 25 is CAP_SYS_TIME: a mistake here would set this machine's clock.
+      const [, bounds = ''] = /^CapBnd:\s*(\w+)$/m.exec(done('cat /proc/self/status')) ?? [];
+      assert.equal((BigInt(`0x${bounds}`) >> 25n) & 1n, 0n);
+      const ask = (options: ChrootOptions) =>
+        run('tklbam-hooks run backup pre', { network: server.enter, ...options });
+      const [status, stdout, stderr] = ask({ env });
+      assert.deepEqual([status, stdout], [1, '']);
+      assert.match(stderr, /^fixclock: could not set the clock\n/);
+      assert.match(stderr, /^Command: ntpdate -u 127\.0\.0\.1\nResult: {2}not permitted to set the clock/m);
+      assert.match(stderr, /\nHookError: `\S+\/fixclock backup pre` non-zero exitcode \(1\)\n$/);
+      assert.equal(ask({ env: { ...env, FIXCLOCK: 'warn' } })[0], 0);
+      // Nobody answers there: what it says is another thing, so the server above was really asked.
+      const [, , silence] = ask({ env: { NTPSERVER: '127.0.0.2' } });
+      assert.match(silence, /^Command: ntpdate -u 127\.0\.0\.2\nResult: {2}exit status 1\n/m);
+    });
+
+    await t.test('an upgrade keeps what was edited, and what was disabled', () => {
+      appendFileSync(inChroot(DEFAULTS), 'NTPSERVER=192.0.2.1\n');
+      chmodSync(inChroot(FIXCLOCK), 0o644);
+      done('dpkg --force-confdef --force-confold -i /root/next.deb');
+      assert.match(readFileSync(inChroot(DEFAULTS), 'utf8'), /\nNTPSERVER=192\.0\.2\.1\n$/);
+      assert.match(readFileSync(inChroot(`${DEFAULTS}.dpkg-dist`), 'utf8'), /\n# next\n$/);
+      assert.match(readFileSync(inChroot(FIXCLOCK), 'utf8'), /\n# next\n$/);
+      assert.equal(statSync(inChroot(FIXCLOCK)).mode & 0o777, 0o644);
+      assert.match(done('tklbam-hooks list'), / disabled +fixclock /);
+
+      chmodSync(inChroot(FIXCLOCK), 0o755);
+      writeFileSync(inChroot(FIXCLOCK), '#!/bin/sh\necho mine\n');
+      done('dpkg --force-confdef --force-confold --force-downgrade -i /root/current.deb');
+      assert.equal(done('tklbam-hooks run backup pre'), 'mine\n');
+      assert.equal(statSync(inChroot(`${FIXCLOCK}.dpkg-dist`)).mode & 0o777, 0o755);
+      assert.match(done('tklbam-hooks list'), / passed-over +fixclock\.dpkg-dist\n/);
+      done(`mv ${FIXCLOCK}.dpkg-dist ${FIXCLOCK}`);
+    });
+
+    await t.test('after its removal fixclock, a conffile, ends with 0 and a line', () => {
+      done('dpkg --remove tklbam-hooks');
+      const [status, stdout, stderr] = run(`${FIXCLOCK} backup pre`);
+      assert.deepEqual([status, stdout], [0, '']);
+      assert.match(stderr, /^fixclock: tklbam-hooks is not installed, .*\n$/);
+      assert.deepEqual(run(`${FIXCLOCK} backup post`), [0, '', '']);
+    });
+
+    await t.test('nothing is left after a purge', () => {
+      done('dpkg --purge tklbam-hooks');
+      assert.deepEqual(allFiles(chroot), before);
+    });
+
+    await t.test(
+      'it installs, runs and is purged without network, /proc or a question, and leaves nothing',
+      () => {
+        const bare = { bare: true };
+        done('dpkg -i /root/current.deb </dev/null', bare);
+        done('tklbam-hooks list', bare);
+        done('tklbam-hooks run backup post', bare);
+        done('dpkg --purge tklbam-hooks', bare);
+        assert.deepEqual(allFiles(chroot), before);
+      },
+    );
+
+    for (const order of ['tklbam', 'tklbam-hooks']) {
+      await t.test(`it goes with tklbam, which has a fixclock of its own: ${order} first`, () => {
+        const theirs = tklbam(chroot, '1.0');
+        const install = order === 'tklbam' ? [theirs, '/root/next.deb'] : ['/root/next.deb', theirs];
+        for (const file of install) done(`dpkg -i ${file} </dev/null`);
+        assert.match(readFileSync(inChroot(FIXCLOCK), 'utf8'), /exec .* fixclock/);
+        assert.equal(done(`dpkg-query -S ${FIXCLOCK}`), `tklbam-hooks: ${FIXCLOCK}\n`);
+        done(`dpkg -i ${tklbam(chroot, '1.1')} </dev/null`);
+        done('dpkg -i /root/next.deb </dev/null');
+        assert.match(readFileSync(inChroot(FIXCLOCK), 'utf8'), /exec .* fixclock/);
+        done('dpkg --purge tklbam-hooks');
+        assert.ok(!existsSync(inChroot(FIXCLOCK)));
+        assert.equal(done('dpkg -s tklbam | grep ^Status'), 'Status: install ok installed\n');
+        done('dpkg --purge tklbam');
+      });
+    }
+  });
+}
+
+/** The package again, as a version with other conffiles. Not compressed: that takes its time. */
+function nextVersion(chroot: Chroot, from: string, to: string): void {
+  const tree = join(chroot.root, 'root/next');
+  execFileSync('dpkg-deb', ['--raw-extract', join(chroot.root, from), tree]);
+  const control = readFileSync(join(tree, 'DEBIAN/control'), 'utf8');
+  writeFileSync(join(tree, 'DEBIAN/control'), control.replace(/^Version: .*/m, `$&+next`));
+  for (const conffile of [FIXCLOCK, DEFAULTS]) appendFileSync(join(tree, conffile), '# next\n');
+  execFileSync('dpkg-deb', ['-Znone', '--root-owner-group', '--build', tree, join(chroot.root, to)]);
+  execFileSync('rm', ['-r', tree]);
+}
+
+/** A stand-in for the package tklbam, with what the two have in common. Its path in the chroot. */
+function tklbam(chroot: Chroot, number: string): string {
+  const tree = join(chroot.root, 'root/tklbam');
+  mkdirSync(join(tree, 'DEBIAN'), { recursive: true });
+  mkdirSync(join(tree, 'etc/tklbam/hooks.d'), { recursive: true });
+  const control = [
+    'Package: tklbam',
+    `Version: ${number}`,
+    'Architecture: all',
+    'Maintainer: nobody <nobody@localhost>',
+    'Description: stand-in',
+  ];
+  place(join(tree, 'DEBIAN'), 'control', `${control.join('\n')}\n`, 0o644);
+  place(join(tree, 'DEBIAN'), 'conffiles', `${FIXCLOCK}\n`, 0o644);
+  place(join(tree, 'etc/tklbam/hooks.d'), 'fixclock', `#!/bin/sh\necho tklbam ${number}\n`);
+  // A package without a file that is its own alone disappears.
+  mkdirSync(join(tree, 'usr/lib/tklbam'), { recursive: true });
+  place(join(tree, 'usr/lib/tklbam'), 'hooks.py', '', 0o644);
+  execFileSync('dpkg-deb', ['-Znone', '--root-owner-group', '--build', tree, `${tree}-${number}.deb`]);
+  execFileSync('rm', ['-r', tree]);
+  return `/root/tklbam-${number}.deb`;
+}
+
+/** Paths, modes and owners of all files, but for scratch and for what apt and dpkg write whatever is installed. */
+function allFiles({ root }: Chroot): string[] {
+  const found = execFileSync('find', [root, '-xdev', '-printf', '%P %M %U:%G\\n'], {
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  });
+  const passing = /^(?:root|tmp|var\/(?:log|cache|lib\/apt|lib\/dpkg\/(?:status|available|lock|triggers)))/;
+  return found
+    .split('\n')
+    .filter(line => !passing.test(line))
+    .sort();
+}
