@@ -20,7 +20,7 @@ const PROBE_S = 5;
 
 /**
  * Sets the clock, unless a container's host or a time daemon keeps it. Does nothing in the states but `pre`.
- * `env` is the caller's over /etc/default/tklbam-hooks; NTPSERVER, FIXCLOCK and PATH are looked at, and the tool gets all of it.
+ * `env` is the caller's over /etc/default/tklbam-hooks. Its NTPSERVER, FIXCLOCK and PATH count; the tool gets all of it.
  * Starts programs and waits for them.
  */
 export function fixclock(event: HookEvent, env: Environment): Answer {
@@ -90,7 +90,10 @@ function setClock(programs: Programs, ntpServer: string | undefined): Outcome {
   return { kind: 'failed', attempts };
 }
 
-/** The servers of NTPSERVER, or the first entry that is neither a host name nor an address: a tool could take it for an option. */
+/**
+ * The servers of NTPSERVER, or the first entry that is neither a host name nor an address: a tool could take it for
+ * an option.
+ */
 export function parseServers(ntpServer: string | undefined): readonly string[] | string {
   const entries = (ntpServer ?? '').split(/\s+/).filter(entry => entry !== '');
   const bad = entries.find(entry => !/^(?!-)[\p{L}\p{N}._:%-]+$/u.test(entry));
@@ -101,7 +104,7 @@ const CHRONY_RUN = '/run/chrony';
 /** In the one directory that Debian's AppArmor profile lets chronyd write it to. */
 const CHRONY_PID = `${CHRONY_RUN}/fixclock.pid`;
 
-/** What can set the clock, the best first. `chronyRan`: a chronyd runs beside, or ran, with the files of its own. */
+/** What can set the clock, the best first. `chronyRan`: another chronyd runs, or ran, and has files of its own. */
 export const TOOLS: readonly {
   readonly name: string;
   readonly args: (server: string, chronyRan: boolean) => readonly string[];
@@ -109,8 +112,8 @@ export const TOOLS: readonly {
   { name: 'ntpdate', args: server => ['-u', server] },
   {
     name: 'chronyd',
-    // Without -t it waits for an answer for ever. It must take neither the socket nor the pid file of a chronyd that runs,
-    // whose directory must be made by no one but chronyd.
+    // Without -t it waits for an answer for ever. It must take neither the socket nor the pid file of a chronyd
+    // that runs; their directory, for its mode, must be made by no one but chronyd.
     args: (server, chronyRan) => [
       ...['-q', '-t', '50', `server ${server} iburst`, 'cmdport 0'],
       ...(chronyRan ? ['bindcmdaddress /', `pidfile ${CHRONY_PID}`] : []),
@@ -185,7 +188,7 @@ function shorten(text: string): string {
   return text.length <= 300 ? escapeControls(text) : `${escapeControls(text.slice(0, 300))}…`;
 }
 
-/** What systemd-detect-virt(1) says: a kind of container, or `none`; undefined if it is missing or does not answer. */
+/** What systemd-detect-virt(1) says: a kind of container, or `none`; undefined if it is missing or broken. */
 function containerByProgram(programs: Programs): string | undefined {
   if (programs.find('systemd-detect-virt') === undefined) return undefined;
   return parseDetectVirt(programs.run(['systemd-detect-virt', '--container'], PROBE_S));
@@ -198,7 +201,7 @@ export function parseDetectVirt({ error, status, stdout }: End): string | undefi
   return (kind === 'none') === (status === 1) && (status === 0 || status === 1) ? kind : undefined;
 }
 
-/** What systemd-detect-virt looks at itself, in its order: detect_container() in systemd's src/basic/virt.c. */
+/** What systemd-detect-virt itself looks at, in its order: detect_container() of systemd's src/basic/virt.c. */
 export function containerByFiles(files: Files): string | undefined {
   if (files.exists('/proc/vz') && !files.exists('/proc/bc')) return 'openvz';
   if (/Microsoft|WSL/.test(files.read('/proc/sys/kernel/osrelease') ?? '')) return 'wsl';
@@ -241,7 +244,10 @@ function daemonInSync(programs: Programs, files: Files, running: ReadonlySet<str
 /** A daemon that may not step the clock says "in sync" while it slews for hours: it must also be this near. */
 const NEAR_S = 1;
 
-/** The one line of `chronyc -c tracking`, its columns as in chronyc(1): first the reference, fifth the offset in s, last the leap status. */
+/**
+ * The one line of `chronyc -c tracking`, its columns as in chronyc(1): first the reference, fifth the offset in s, last
+ * the leap status.
+ */
 export function chronyInSync(tracking: string): boolean {
   const columns = tracking.trim().split(',');
   const leap = columns.at(-1);
@@ -334,18 +340,17 @@ function find(name: string, path: string): string | undefined {
     });
 }
 
-/** Runs a program that was found. Waits for it, but not much longer than the limit. */
+/** Runs a program of `path`, which is also PATH of `env`. Waits for it, but not much longer than the limit. */
 function run(command: readonly string[], limitS: number, env: Environment, path: string): End {
-  const [name = '', ...args] = command;
   const timeout = find('timeout', path);
   const setpriv = find('setpriv', path);
-  // timeout(1) ends the whole process group: ntpdate may be a script, whose ntpdig would live on. Its group is not ours, so
-  // setpriv(1) sees to it that it does not outlive us either. Without it only the program itself is ended.
+  // timeout(1) ends the whole process group: ntpdate may be a script, whose ntpdig would live on. Its group is not
+  // ours, so setpriv(1) sees to it that it does not outlive us either. Without timeout(1) only the program itself is
+  // ended.
   const words = [
     ...(timeout !== undefined && setpriv !== undefined ? [setpriv, '--pdeathsig', 'TERM'] : []),
     ...(timeout !== undefined ? [timeout, '-k', '5', String(limitS)] : []),
-    find(name, path) ?? name,
-    ...args,
+    ...command,
   ];
   const [file = '', ...rest] = words;
   const start = performance.now();

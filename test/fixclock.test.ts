@@ -1,0 +1,725 @@
+import assert from 'node:assert/strict';
+import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import {
+  type Attempt,
+  chronyInSync,
+  containerByFiles,
+  type End,
+  explain,
+  failure,
+  ntpdInSync,
+  openntpdInSync,
+  parseDetectVirt,
+  parseServers,
+  searchPath,
+  TOOLS,
+} from '../src/fixclock.ts';
+import { cacheDirectory } from './harness.ts';
+import { type NtpServer, startNtpServer } from './ntp-server.ts';
+
+const project = new URL('..', import.meta.url).pathname.replace(/\/$/, '');
+const event = { operation: 'backup', state: 'pre' } as const;
+
+// The decisions.
+
+const serverLists: [string | undefined, readonly string[] | string][] = [
+  [undefined, ['pool.ntp.org']],
+  ['', ['pool.ntp.org']],
+  [' \t\r\n', ['pool.ntp.org']],
+  ['ntp.example.org', ['ntp.example.org']],
+  [' a  b\tc\n', ['a', 'b', 'c']],
+  ['192.0.2.1 2001:db8::1 fe80::1%eth0', ['192.0.2.1', '2001:db8::1', 'fe80::1%eth0']],
+  ['zeit.bücher.example', ['zeit.bücher.example']],
+  ['-d', '-d'],
+  ['good --help', '--help'],
+  ['a\x1b[31m', 'a\x1b[31m'],
+  // ntpdate of Debian 12 gives its words to a shell.
+  ['*', '*'],
+  ['$(id)', '$(id)'],
+  ['a;b', 'a;b'],
+];
+for (const [value, expected] of serverLists) {
+  test(`NTPSERVER ${JSON.stringify(value)} is ${JSON.stringify(expected)}`, () => {
+    assert.deepEqual(parseServers(value), expected);
+  });
+}
+
+const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+for (const path of [undefined, '', ':', '.', 'bin:../sbin:', ' ']) {
+  test(`with PATH ${JSON.stringify(path)}, programs are looked for in the standard directories alone`, () => {
+    assert.equal(searchPath(path), standardPath);
+  });
+}
+test('directories of PATH come before the standard ones, and none comes twice', () => {
+  assert.equal(
+    searchPath('/usr/bin:/opt/bin:/bin'),
+    '/usr/bin:/opt/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin',
+  );
+});
+
+const end = (part: Partial<End>): End => ({
+  ...{ error: undefined, status: 0, signal: null, stdout: '', stderr: '', elapsedMs: 100 },
+  ...part,
+});
+
+const detectVirt: [string, Partial<End>, string | undefined][] = [
+  ['none with status 1', { status: 1, stdout: 'none\n' }, 'none'],
+  ['a kind with status 0', { status: 0, stdout: 'lxc-libvirt\n' }, 'lxc-libvirt'],
+  ['none with status 0', { status: 0, stdout: 'none\n' }, undefined],
+  ['a kind with status 1', { status: 1, stdout: 'docker\n' }, undefined],
+  ['a kind with status 3', { status: 3, stdout: 'docker\n' }, undefined],
+  ['nothing', { status: 1, stderr: 'Failed to check for container\n' }, undefined],
+  ['garbage', { status: 0, stdout: '\x7fELF' }, undefined],
+  ['nothing in time', { status: 124 }, undefined],
+  ['that it could not be started', { status: null, error: 'EACCES' }, undefined],
+];
+for (const [what, part, expected] of detectVirt) {
+  test(`systemd-detect-virt that says ${what} means ${expected ?? 'look yourself'}`, () => {
+    assert.equal(parseDetectVirt(end(part)), expected);
+  });
+}
+
+const containers: [string, Record<string, string>, string | undefined][] = [
+  ['no file at all', {}, undefined],
+  ['/proc/vz, on a node of OpenVZ beside /proc/bc', { '/proc/vz': '', '/proc/bc': '' }, undefined],
+  ['/proc/vz alone', { '/proc/vz': '' }, 'openvz'],
+  ['a kernel of Microsoft', { '/proc/sys/kernel/osrelease': '5.15-microsoft-WSL2\n' }, 'wsl'],
+  ['a kernel of Debian', { '/proc/sys/kernel/osrelease': '6.1.0-40-amd64\n' }, undefined],
+  ['proot as the tracer', { '/proc/self/status': 'TracerPid:\t12\n', '/proc/12/comm': 'proot\n' }, 'proot'],
+  [
+    'strace as the tracer',
+    { '/proc/self/status': 'TracerPid:\t12\n', '/proc/12/comm': 'strace\n' },
+    undefined,
+  ],
+  ['no tracer', { '/proc/self/status': 'TracerPid:\t0\n', '/proc/0/comm': 'proot\n' }, undefined],
+  ['/run/host/container-manager', { '/run/host/container-manager': 'systemd-nspawn\n' }, 'systemd-nspawn'],
+  ['/run/systemd/container', { '/run/systemd/container': 'lxc\n' }, 'lxc'],
+  ['an empty /run/systemd/container', { '/run/systemd/container': '\n' }, undefined],
+  ['container= of process 1', { '/proc/1/environ': 'A=b\0container=podman\0' }, 'podman'],
+  ['container= with no value', { '/proc/1/environ': 'container=\0' }, undefined],
+  ['a variable that ends in container=', { '/proc/1/environ': 'MYcontainer=lxc\0' }, undefined],
+  ['/run/.containerenv', { '/run/.containerenv': '' }, 'podman'],
+  ['/.dockerenv', { '/.dockerenv': '' }, 'docker'],
+  ['oci, which could be any', { '/run/systemd/container': 'oci\n' }, 'oci'],
+  ['oci with /.dockerenv', { '/run/systemd/container': 'oci\n', '/.dockerenv': '' }, 'docker'],
+  ['an escape sequence', { '/run/systemd/container': '\x1b[31m\n' }, '\\x1b[31m'],
+];
+for (const [what, files, expected] of containers) {
+  test(`without systemd-detect-virt, ${what} means ${expected ?? 'no container'}`, () => {
+    const read = (path: string): string | undefined => files[path];
+    assert.equal(containerByFiles({ read, exists: path => path in files }), expected);
+  });
+}
+
+const chronyLine = (change: Record<number, string> = {}): string => {
+  // As chronyc 4.0, 4.3 and 4.6.1 print it.
+  const line =
+    '7F000001,127.0.0.1,11,1795390240.244491647,-0.000001156,-0.000000004,0.000000354,0.018,-0.002,0.327,0.000005689,0.000001013,0.1,Normal';
+  return `${Object.assign(line.split(','), change).join(',')}\n`;
+};
+const tracking: [string, string, boolean][] = [
+  ['in sync', chronyLine(), true],
+  ['in sync, with a leap second ahead', chronyLine({ 13: 'Insert second' }), true],
+  ['not synchronised', chronyLine({ 0: '00000000', 13: 'Not synchronised' }), false],
+  ['in sync with nobody but itself', chronyLine({ 0: '7F7F0101' }), false],
+  ['in sync, slewing away an hour', chronyLine({ 4: '3600.000000000' }), false],
+  ['in sync, slewing away an hour the other way', chronyLine({ 4: '-3600.000000000' }), false],
+  ['in sync, with an offset that is no number', chronyLine({ 4: 'x' }), false],
+  ['not there', '506 Cannot talk to daemon\n', false],
+  ['silent', '', false],
+];
+for (const [what, text, expected] of tracking) {
+  test(`a chronyd that is ${what} ${expected ? 'keeps' : 'does not keep'} the clock`, () => {
+    assert.equal(chronyInSync(text), expected);
+  });
+}
+
+// As ntpq of ntpsec 1.2.2 prints it, with less of it.
+const rv = (leap: string, source: string, offset: string): string =>
+  `associd=0 status=c018 ${leap}, ${source}, 1 event, no_sys_peer,
+leap=11, stratum=11, precision=-19, rootdelay=1.448, rootdisp=187.873,
+refid=10.0.2.2, reftime=eeae02ed.d4806d20 2026-11-23T00:10:21.830Z, tc=3,
+peer=17767, offset=${offset}, frequency=0.0, sys_jitter=0.0, clk_jitter=0.308748,
+system="Linux/6.1.0-50-cloud-amd64", version="ntpd ntpsec-1.2.2",
+mintc=0
+`;
+const variables: [string, string, boolean][] = [
+  ['in sync', rv('leap_none', 'sync_ntp', '-0.2'), true],
+  ['in sync with a receiver of its own', rv('leap_none', 'sync_uhf_radio', '0.2'), true],
+  ['in sync with nobody but itself', rv('leap_none', 'sync_local', '0.2'), false],
+  ['not synchronised', rv('leap_alarm', 'sync_unspec', '0.0'), false],
+  ['in sync, an hour off', rv('leap_none', 'sync_ntp', '3600000.0'), false],
+  ['not there', '***Socket error; probably ntpd is not running\n\n', false],
+  ['silent', '***Request timed out\n\n', false],
+];
+for (const [what, text, expected] of variables) {
+  test(`an ntpd that is ${what} ${expected ? 'keeps' : 'does not keep'} the clock`, () => {
+    assert.equal(ntpdInSync(text), expected);
+  });
+}
+
+test('openntpd keeps the clock when it says so, and only then', () => {
+  assert.equal(openntpdInSync('4/4 peers valid, clock synced, stratum 3\n'), true);
+  assert.equal(openntpdInSync('1/1 peers valid, clock unsynced\n'), false);
+  assert.equal(openntpdInSync('ntpctl: connect: No such file or directory\n'), false);
+});
+
+const denied = 'not permitted to set the clock: it takes root, on a machine that lets it';
+const ends: [string, Partial<End>, string | undefined][] = [
+  ['status 0', {}, undefined],
+  ['status 3', { status: 3 }, 'exit status 3'],
+  ['a signal', { status: null, signal: 'SIGSEGV' }, 'killed by SIGSEGV'],
+  ['124 of timeout(1)', { status: 124 }, 'not done after 60 s, ended'],
+  ['137 after the limit', { status: 137, elapsedMs: 65_000 }, 'not done after 60 s, ended'],
+  ['137 before the limit', { status: 137 }, 'exit status 137'],
+  ['ETIMEDOUT', { status: null, error: 'ETIMEDOUT' }, 'not done after 60 s, ended'],
+  ['ENOBUFS', { status: null, error: 'ENOBUFS' }, 'too much output, ended'],
+  ['ENOENT', { status: null, error: 'ENOENT' }, 'could not be started (ENOENT)'],
+  [
+    'status 0 of ntpdate 4.2.8 without permission',
+    { stderr: "1 Jan 00:00:00 ntpdate[10]: Can't adjust the time of day: Operation not permitted\n" },
+    denied,
+  ],
+  [
+    'status 0 of ntpdate -b 4.2.8 without permission',
+    { stderr: 'step-systime: Operation not permitted\n' },
+    denied,
+  ],
+  [
+    'ntpdig without permission',
+    { status: 1, stderr: 'CLOCK: adj_systime: Operation not permitted\n' },
+    denied,
+  ],
+  [
+    'chronyd without permission',
+    { status: 1, stderr: 'Fatal error : adjtimex(0x8001) failed : Operation not permitted\n' },
+    denied,
+  ],
+  ['status 0 of chronyd -x', { stderr: '2026-01-01T00:00:00Z Could not step system clock\n' }, denied],
+  [
+    'status 0, and something else that was not permitted',
+    { stderr: 'sched_setscheduler(): Operation not permitted' },
+    undefined,
+  ],
+];
+for (const [what, part, expected] of ends) {
+  test(`${what} of the tool means ${expected ?? 'that the clock is set'}`, () => {
+    assert.equal(failure(end(part), 60), expected);
+  });
+}
+
+const attempt = (part: Partial<Attempt>): Attempt => ({
+  ...{ command: ['ntpdate', '-u', 'a'], reason: 'exit status 1', output: '' },
+  ...part,
+});
+
+test('a failure names the command, its output, another server, the warning and the switch', () => {
+  const attempts = [
+    attempt({ output: 'ntpdig: no eligible servers\n' }),
+    attempt({ command: ['chronyd', '-q', 'server b iburst'], reason: 'killed by SIGSEGV' }),
+  ];
+  assert.equal(
+    explain({ kind: 'failed', attempts }, event, false),
+    `fixclock: could not set the clock
+------------------------------------------------------------------------------
+Command: ntpdate -u a
+Result:  exit status 1
+Output:  ntpdig: no eligible servers
+Command: chronyd -q 'server b iburst'
+Result:  killed by SIGSEGV
+
+Storage services and Duplicity need the right time: this stops the backup.
+  to ask another server:  NTPSERVER=SERVER in /etc/default/tklbam-hooks
+  to go on all the same:  FIXCLOCK=warn in /etc/default/tklbam-hooks
+  to switch this off:     chmod -x /etc/tklbam/hooks.d/fixclock
+------------------------------------------------------------------------------
+`,
+  );
+});
+
+test('a warning does not say that the backup stops', () => {
+  const text = explain({ kind: 'no-tool' }, event, true);
+  assert.match(text, /^fixclock: warning: could not set the clock, going on\n/);
+  assert.match(text, /apt install ntpsec-ntpdate \(on Debian 11: apt install ntpdate\)/);
+  assert.doesNotMatch(text, /stops|FIXCLOCK=warn/);
+});
+
+test('output of the tool is told without its control characters, and not all of it', () => {
+  const output = `${'x\n'.repeat(1000)}\x1b[31mred\u202e\r${'y'.repeat(5000)}\n\n`;
+  const text = explain({ kind: 'failed', attempts: [attempt({ output })] }, event, false);
+  assert.match(text, /\(992 lines\)/);
+  assert.match(text, /\\x1b\[31mred\\u\{202e\}\n/);
+  assert.ok(text.length < 1500, `${text.length} characters`);
+});
+
+test('chronyd gets files of its own only where another one has some', () => {
+  const chronyd = TOOLS.find(({ name }) => name === 'chronyd');
+  assert.deepEqual(chronyd?.args('a', false), ['-q', '-t', '50', 'server a iburst', 'cmdport 0']);
+  assert.deepEqual(chronyd?.args('a', true).slice(5), [
+    'bindcmdaddress /',
+    'pidfile /run/chrony/fixclock.pid',
+  ]);
+});
+
+// The real thing: Debian and its tools, in a chroot with namespaces of its own, not permitted to set the clock.
+
+interface Machine {
+  readonly suite?: 'bullseye' | 'bookworm' | 'trixie';
+  /** Shell commands that change the machine first. Its root is their directory. */
+  readonly prepare?: string;
+  /** The whole environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: `fixclock backup pre` of the source. */
+  readonly command?: readonly string[];
+}
+
+const fixclockCommand = [process.execPath, `${project}/src/main.ts`, 'fixclock', 'backup', 'pre'];
+const trees = new Map<string, string>();
+const tools = { bullseye: ['ntpdate', 'sntp'], bookworm: ['ntpsec-ntpdate'], trixie: ['ntpsec-ntpdate'] };
+let directory: string;
+let server: NtpServer;
+
+before(async () => {
+  assert.equal(process.getuid?.(), 0, 'only root can make a chroot and namespaces');
+  mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
+  directory = mkdtempSync(join(cacheDirectory, 'fixclock-'));
+  server = await startNtpServer(directory);
+});
+after(() => {
+  server?.stop();
+  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+});
+
+/** The unpacked tree of a suite. Nothing writes to it. */
+function tree(suite: keyof typeof tools): string {
+  const known = trees.get(suite);
+  if (known !== undefined) return known;
+  const packages = [...tools[suite], 'chrony', 'systemd', 'iproute2'];
+  const stdio = ['ignore', 'pipe', 'inherit'] as const;
+  const tar = execFileSync(join(project, 'test/vm/tree'), [suite, ...packages], {
+    encoding: 'utf8',
+    stdio: [...stdio],
+  }).trim();
+  const path = join(directory, suite);
+  mkdirSync(path);
+  execFileSync('tar', ['-xf', tar, '-C', path]);
+  trees.set(suite, path);
+  return path;
+}
+
+const ENTER = `
+lower=$1 scratch=$2 project=$3 prepare=$4
+shift 4
+mount -t tmpfs tmpfs "$scratch"
+mkdir "$scratch/upper" "$scratch/work" "$scratch/root"
+mount -t overlay -o "lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work" overlay "$scratch/root"
+cd "$scratch/root"
+mkdir -p ".$project"
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t tmpfs tmpfs run
+mount -o ro,bind "$project" ".$project"
+eval "$prepare"
+exec chroot . "$@"
+`;
+
+function onMachine({
+  suite = 'bookworm',
+  prepare = '',
+  env = {},
+  command = fixclockCommand,
+}: Machine): SpawnSyncReturns<string> {
+  const lower = tree(suite);
+  const scratch = mkdtempSync(join(directory, 'machine-'));
+  const given = { NTPSERVER: '127.0.0.1', ...env };
+  const [file = '', ...args] = [
+    ...server.enter,
+    ...['setpriv', '--bounding-set=-sys_time', '--inh-caps=-sys_time'],
+    ...['unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-euc', ENTER, 'sh'],
+    ...[lower, scratch, project, prepare],
+    ...['/usr/bin/env', '-i', ...Object.entries(given).map(([name, value]) => `${name}=${value}`)],
+    ...command,
+  ];
+  const result = spawnSync(file, args, { encoding: 'utf8', timeout: 60_000, killSignal: 'SIGKILL' });
+  rmSync(scratch, { recursive: true });
+  return result;
+}
+
+/** A shell command that puts a program into the machine. */
+function fake(name: string, body: string): string {
+  const text = `#!/bin/sh\n${body}\n`.replaceAll("'", "'\\''");
+  return `rm -f usr/bin/${name} usr/sbin/${name}; printf '%s' '${text}' >usr/sbin/${name}; chmod 755 usr/sbin/${name}\n`;
+}
+const remove = (...names: string[]): string =>
+  names.map(name => `rm -f usr/bin/${name} usr/sbin/${name}\n`).join('');
+/** A process with that name, and nothing else. */
+const daemon = (name: string): string =>
+  `cp usr/bin/sleep usr/sbin/${name}; chroot . /usr/sbin/${name} 60 >/dev/null 2>&1 &\n`;
+/** In place of the 60 s and 5 s: a second. */
+const impatient = `mv usr/bin/timeout usr/bin/timeout.real; ${fake('timeout', 'shift 3; exec /usr/bin/timeout.real -k 1 1 "$@"')}`;
+
+function assertEnds(
+  result: SpawnSyncReturns<string>,
+  status: number,
+  stdout: string | RegExp,
+  stderr: string | RegExp,
+): void {
+  const told = `status ${result.status}, stdout:\n${result.stdout}\nstderr:\n${result.stderr}`;
+  assert.equal(result.status, status, told);
+  if (typeof stdout === 'string') assert.equal(result.stdout, stdout, told);
+  else assert.match(result.stdout, stdout, told);
+  if (typeof stderr === 'string') assert.equal(result.stderr, stderr, told);
+  else assert.match(result.stderr, stderr, told);
+}
+
+const set = 'fixclock: set the clock from 127.0.0.1, with ntpdate\n';
+const done = fake('ntpdate', 'exit 0');
+
+for (const state of ['inspect', 'post', 'error']) {
+  test(`in state ${state} nothing is said and nothing is run`, () => {
+    const command = [...fixclockCommand.slice(0, -1), state];
+    assertEnds(onMachine({ command, prepare: fake('ntpdate', 'echo ran >&2; exit 1') }), 0, '', '');
+  });
+}
+
+test('on restore pre the clock is set too', () => {
+  const command = [...fixclockCommand.slice(0, -2), 'restore', 'pre'];
+  assertEnds(onMachine({ command, prepare: done }), 0, set, '');
+  const failed = onMachine({ command, prepare: fake('ntpdate', 'exit 1') });
+  assertEnds(failed, 1, '', /this stops the restore\.\n/);
+});
+
+for (const suite of ['bullseye', 'bookworm', 'trixie'] as const) {
+  // systemd-detect-virt of Debian 13 calls each namespace for processes a container.
+  const prepare = suite === 'trixie' ? remove('systemd-detect-virt') : '';
+
+  test(`${suite}: ntpdate without permission to set the clock is a failure`, () => {
+    const result = onMachine({ suite, prepare });
+    assertEnds(
+      result,
+      1,
+      '',
+      /^Command: ntpdate -u 127\.0\.0\.1\nResult: {2}not permitted to set the clock/m,
+    );
+    assert.match(result.stderr, /^ .*Operation not permitted$|^Output: .*Operation not permitted$/m);
+  });
+
+  test(`${suite}: a server that does not answer is a failure`, () => {
+    const result = onMachine({ suite, prepare, env: { NTPSERVER: '127.0.0.9' } });
+    assertEnds(
+      result,
+      1,
+      '',
+      /^Result: {2}exit status 1\nOutput: .*no (?:eligible servers|server suitable)/m,
+    );
+  });
+
+  test(`${suite}: a server whose name is unknown is a failure`, () => {
+    const result = onMachine({ suite, prepare, env: { NTPSERVER: 'no.such.host.invalid' } });
+    assertEnds(result, 1, '', /^Command: ntpdate -u no\.such\.host\.invalid\nResult: {2}exit status 1\n/m);
+  });
+
+  test(`${suite}: without ntpdate, chronyd is used, also beside a chronyd that runs`, () => {
+    const alone = onMachine({ suite, prepare: prepare + remove('ntpdate') });
+    const words = "^Command: chronyd -q -t 50 'server 127\\.0\\.0\\.1 iburst' 'cmdport 0'";
+    const reason = '\\nResult:  not permitted to set the clock';
+    assertEnds(alone, 1, '', new RegExp(`${words}${reason}`, 'm'));
+
+    const other =
+      "chroot . chronyd -x 'server 127.0.0.9' 'cmdport 0'; chroot . ls -ln /run/chrony >run/before\n";
+    const beside = onMachine({
+      suite,
+      prepare: prepare + remove('ntpdate') + other,
+      command: [
+        'sh',
+        '-c',
+        '"$@"; s=$?; ls -ln run/chrony | diff run/before - >&2; exit $s',
+        'sh',
+        ...fixclockCommand,
+      ],
+    });
+    assertEnds(beside, 1, '', new RegExp(`${words} 'bindcmdaddress /' 'pidfile \\S+'${reason}`, 'm'));
+    assert.doesNotMatch(beside.stderr, /^[<>]/m, "the other chronyd's files are as they were");
+  });
+
+  test(`${suite}: without ntpdate and chronyd, sntp or ntpdig is used`, () => {
+    const result = onMachine({ suite, prepare: prepare + remove('ntpdate', 'chronyd') });
+    const tool = suite === 'bullseye' ? 'sntp' : 'ntpdig';
+    assertEnds(
+      result,
+      1,
+      '',
+      new RegExp(`^Command: ${tool} -S 127\\.0\\.0\\.1\\nResult:  not permitted`, 'm'),
+    );
+  });
+}
+
+test('without any tool, the message names the package to install', () => {
+  const prepare = remove('ntpdate', 'chronyd', 'ntpdig', 'sntp');
+  assertEnds(
+    onMachine({ prepare }),
+    1,
+    '',
+    /apt install ntpsec-ntpdate \(on Debian 11: apt install ntpdate\)/,
+  );
+});
+
+test('a server that answers garbage is a failure', async () => {
+  const answer = `
+    const socket = require('node:dgram').createSocket('udp4');
+    socket.on('message', (_, from) => socket.send('\\x1b[31mgarbage', from.port, from.address));
+    socket.bind(123, '127.0.0.3', () => console.log('ready'));`;
+  const [file = '', ...args] = [...server.enter, process.execPath, '-e', answer];
+  const garbage = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await new Promise(resolve => garbage.stdout.once('data', resolve));
+    const result = onMachine({ env: { NTPSERVER: '127.0.0.3' } });
+    assertEnds(result, 1, '', /^Command: ntpdate -u 127\.0\.0\.3\nResult: {2}exit status 1\n/m);
+  } finally {
+    garbage.kill('SIGKILL');
+  }
+});
+
+test('servers are tried in turn until one succeeds', () => {
+  const prepare = fake('ntpdate', 'echo "$2" >>/run/asked; [ "$2" = second ]');
+  const command = ['sh', '-c', '"$@" && cat /run/asked', 'sh', ...fixclockCommand];
+  const result = onMachine({ prepare, command, env: { NTPSERVER: ' first second third' } });
+  assertEnds(result, 0, 'fixclock: set the clock from second, with ntpdate\nfirst\nsecond\n', '');
+});
+
+test('a server that would be an option is refused, and nothing is run', () => {
+  const prepare = fake('ntpdate', 'echo ran >&2');
+  const result = onMachine({ prepare, env: { NTPSERVER: 'good -d' } });
+  assertEnds(result, 1, '', /^NTPSERVER: '-d' is neither a host name nor an address$/m);
+  assert.doesNotMatch(result.stderr, /^ran$/m);
+});
+
+test('with FIXCLOCK=warn a failure is a warning', () => {
+  const prepare = fake('ntpdate', 'exit 1');
+  const result = onMachine({ prepare, env: { FIXCLOCK: 'warn' } });
+  assertEnds(result, 0, '', /^fixclock: warning: could not set the clock, going on\n/);
+});
+
+test('an unknown FIXCLOCK is told, and ignored', () => {
+  const line = "fixclock: FIXCLOCK is 'off\\x1b', it can only be 'warn', ignoring it\n";
+  assertEnds(onMachine({ prepare: done, env: { FIXCLOCK: 'off\x1b' } }), 0, set, line);
+  const failed = onMachine({ prepare: fake('ntpdate', 'exit 1'), env: { FIXCLOCK: 'off' } });
+  assertEnds(failed, 1, '', /^fixclock: FIXCLOCK is 'off'.*\nfixclock: could not set the clock\n/);
+  assertEnds(onMachine({ prepare: done, env: { FIXCLOCK: '' } }), 0, set, '');
+});
+
+test('FIXCLOCK and NTPSERVER of /etc/default/tklbam-hooks count', () => {
+  const prepare = `${fake('ntpdate', 'exit 1')} printf 'FIXCLOCK=warn\\n' >etc/default/tklbam-hooks`;
+  assertEnds(onMachine({ prepare }), 0, '', /^fixclock: warning: /);
+});
+
+// A tool, a variable or a file that is missing.
+
+for (const [what, env] of [
+  ['no PATH', {}],
+  ['an empty PATH', { PATH: '' }],
+  ['a relative PATH', { PATH: 'bin:.' }],
+  ['a short PATH', { PATH: '/nonexistent' }],
+] as const) {
+  test(`with ${what} the tools are found`, () => {
+    assertEnds(onMachine({ prepare: done, env }), 0, set, '');
+  });
+}
+
+for (const tool of ['timeout', 'setpriv', 'systemd-detect-virt', 'chronyc', 'ip', 'ps']) {
+  test(`without ${tool} the clock is set all the same`, () => {
+    const prepare = done + daemon('chronyd') + remove(tool);
+    assertEnds(onMachine({ prepare }), 0, set, '');
+  });
+}
+
+test('without timeout and without an end, the tool is ended all the same', () => {
+  // 5 s for systemd-detect-virt, whose limit is the same function's.
+  const prepare = done + remove('timeout') + fake('systemd-detect-virt', 'sleep 600 & wait');
+  assertEnds(onMachine({ prepare }), 0, set, '');
+});
+
+for (const [what, prepare] of [
+  ['/proc', 'umount proc; rmdir proc\n'],
+  ['/run', 'umount run; rm -rf run\n'],
+  ['/dev', 'umount -l dev\n'],
+  ['/etc', 'rm -r etc\n'],
+] as const) {
+  test(`without ${what} the clock is set all the same`, () => {
+    assertEnds(onMachine({ prepare: done + prepare }), 0, set, '');
+  });
+  test(`without ${what} and systemd-detect-virt the clock is set all the same`, () => {
+    assertEnds(onMachine({ prepare: done + remove('systemd-detect-virt') + prepare }), 0, set, '');
+  });
+}
+
+for (const [what, body] of [
+  ['fails', 'echo docker; exit 3'],
+  ['says nothing', 'exit 1'],
+  ['says garbage', 'echo "$(head -c 8 /usr/bin/env)"'],
+  ['cannot be started', ''],
+  ['hangs', 'trap "" TERM; sleep 60'],
+] as const) {
+  test(`a systemd-detect-virt that ${what} does not count`, () => {
+    const broken =
+      body === ''
+        ? 'printf "#!/no/such\\n" >usr/bin/systemd-detect-virt\n'
+        : fake('systemd-detect-virt', body);
+    const prepare = done + impatient + broken;
+    assertEnds(onMachine({ prepare }), 0, set, '');
+    assertEnds(
+      onMachine({ prepare: `${prepare} touch .dockerenv` }),
+      0,
+      'fixclock: this is a container (docker), the host keeps the clock\n',
+      '',
+    );
+  });
+}
+
+// Containers.
+
+test('in a container as systemd-detect-virt knows it, the clock is left', () => {
+  const prepare = fake('ntpdate', 'echo ran >&2; exit 1') + fake('systemd-detect-virt', 'echo lxc');
+  assertEnds(
+    onMachine({ prepare }),
+    0,
+    'fixclock: this is a container (lxc), the host keeps the clock\n',
+    '',
+  );
+});
+
+for (const [what, prepare] of [
+  ['docker', 'touch .dockerenv'],
+  ['podman', 'touch run/.containerenv'],
+  ['lxc', 'mkdir -p run/systemd; echo lxc >run/systemd/container'],
+  ['systemd-nspawn', 'mkdir -p run/host; echo systemd-nspawn >run/host/container-manager'],
+] as const) {
+  test(`in a container of ${what} without systemd-detect-virt, the clock is left, NTPSERVER right or not`, () => {
+    const text = `fixclock: this is a container (${what}), the host keeps the clock\n`;
+    const changes = remove('systemd-detect-virt', 'ntpdate', 'chronyd', 'ntpdig') + prepare;
+    assertEnds(onMachine({ prepare: changes, env: { NTPSERVER: '-d' } }), 0, text, '');
+  });
+}
+
+// Time daemons.
+
+test('a real chronyd that is in sync keeps the clock', () => {
+  const prepare = [
+    fake('ntpdate', 'echo ran >&2; exit 1'),
+    "chroot . chronyd -x 'server 127.0.0.1 iburst' 'cmdport 0'\n",
+    'chroot . chronyc waitsync 50 0 0 0.1 >/dev/null\n',
+  ].join('');
+  assertEnds(onMachine({ prepare }), 0, 'fixclock: chronyd keeps the clock in sync, leaving it\n', '');
+});
+
+test('a real chronyd that is not in sync does not, nor does one with no server but itself', () => {
+  const unsynced = "chroot . chronyd -x 'server 127.0.0.9' 'cmdport 0'\n";
+  assertEnds(onMachine({ prepare: done + unsynced }), 0, set, '');
+  const local = "chroot . chronyd -x 'local stratum 5' 'cmdport 0'; chroot . chronyc tracking >&2\n";
+  assertEnds(onMachine({ prepare: done + local }), 0, set, /^Reference ID {4}: 7F7F0101/);
+});
+
+test('systemd-timesyncd keeps the clock when it runs and has synchronised it, both', () => {
+  const mark = 'mkdir -p run/systemd/timesync; touch run/systemd/timesync/synchronized\n';
+  const text = 'fixclock: systemd-timesyncd keeps the clock in sync, leaving it\n';
+  assertEnds(onMachine({ prepare: done + daemon('systemd-timesyncd') + mark }), 0, text, '');
+  assertEnds(onMachine({ prepare: done + daemon('systemd-timesyncd') }), 0, set, '');
+  assertEnds(onMachine({ prepare: done + mark }), 0, set, '');
+});
+
+for (const [name, program, answer] of [
+  ['ntpd', 'ntpq', rv('leap_none', 'sync_ntp', '0.1')],
+  ['openntpd', 'ntpctl', '1/1 peers valid, clock synced, stratum 11'],
+] as const) {
+  test(`${name} keeps the clock when it runs and says so`, () => {
+    const says = fake(program, `cat <<'END'\n${answer}\nEND`);
+    const text = `fixclock: ${name} keeps the clock in sync, leaving it\n`;
+    assertEnds(onMachine({ prepare: done + daemon(name) + says }), 0, text, '');
+    assertEnds(onMachine({ prepare: done + says }), 0, set, '');
+    assertEnds(onMachine({ prepare: done + daemon(name) }), 0, set, '');
+  });
+
+  test(`a ${program} that hangs, fails or is broken does not hold things up`, () => {
+    for (const body of ['sleep 60', 'exit 1', 'kill -SEGV $$', 'yes']) {
+      assertEnds(onMachine({ prepare: done + impatient + daemon(name) + fake(program, body) }), 0, set, '');
+    }
+  });
+}
+
+// The tool.
+
+test('the tool gets the environment, the C locale, a whole PATH and nothing to read', () => {
+  const prepare = fake('ntpdate', 'cat; pwd; env | sort >&2; exit 1');
+  const result = onMachine({ prepare, env: { FOO: 'b a r', LC_ALL: 'de_DE.UTF-8', PATH: '/opt' } });
+  assertEnds(result, 1, '', /^Output: {2}\/\n {9}FOO=b a r\n {9}LC_ALL=C\n {9}NTPSERVER=127\.0\.0\.1\n/m);
+  assert.match(result.stderr, new RegExp(`^ {9}PATH=/opt:${standardPath}$`, 'm'));
+});
+
+for (const [what, body, result] of [
+  ['ends on TERM', 'sleep 4321 & sleep 4321', 'not done after 60 s, ended'],
+  // timeout(1) dies of its own KILL, before our 60 s because this one's limit is 1 s.
+  ['ignores TERM', 'trap "" TERM; sleep 4321 & sleep 4321', 'killed by SIGKILL'],
+] as const) {
+  test(`a tool that outlives its time and ${what} is ended with what it started`, () => {
+    const check = `"$@"; s=$?; grep -lsz '^4321$' /proc/[0-9]*/cmdline; exit $s`;
+    const command = ['sh', '-c', check, 'sh', ...fixclockCommand];
+    const prepare = impatient + fake('ntpdate', body);
+    assertEnds(onMachine({ prepare, command }), 1, '', new RegExp(`^Result:  ${result}$`, 'm'));
+  });
+}
+
+test('a tool does not outlive us', () => {
+  const prepare = fake('ntpdate', 'echo >/run/started; sleep 4321');
+  const script = `
+    "$@" &
+    for i in $(seq 200); do [ -e /run/started ] && break; sleep 0.05; done
+    [ -e /run/started ] || exit 1
+    kill -KILL $!
+    for i in $(seq 100); do grep -qsz '^4321$' /proc/[0-9]*/cmdline || exit 0; sleep 0.05; done
+    echo left; exit 1`;
+  assertEnds(onMachine({ prepare, command: ['sh', '-c', script, 'sh', ...fixclockCommand] }), 0, '', /^/);
+});
+
+test('a tool that does not stop talking is ended', () => {
+  const prepare = fake('ntpdate', 'yes');
+  assertEnds(onMachine({ prepare }), 1, '', /^Result: {2}too much output, ended$/m);
+});
+
+test('a tool whose interpreter is missing is a failure that says so', () => {
+  const prepare = `${remove('ntpdate')} printf '#!/no/such\\n' >usr/sbin/ntpdate; chmod 755 usr/sbin/ntpdate`;
+  assertEnds(onMachine({ prepare }), 1, '', /^Result: {2}exit status 127\nOutput: .*No such file/m);
+});
+
+// The hook.
+
+const hook = join(project, 'hooks.d/fixclock');
+
+test('the hook passes its arguments on, and ends as fixclock does', () => {
+  const program = fake('tklbam-hooks', 'printf "<%s>" "$@"; exit 7');
+  for (const env of [{}, { PATH: '' }, { PATH: '/nonexistent' }]) {
+    const result = onMachine({ prepare: program, env, command: ['/bin/sh', hook, 'backup', 'pre'] });
+    assertEnds(result, 7, '<fixclock><backup><pre>', '');
+  }
+});
+
+test('the hook leaves at once in the other states, and without arguments', () => {
+  const program = fake('tklbam-hooks', 'echo ran >&2; exit 7');
+  for (const args of [
+    ['backup', 'post'],
+    ['restore', 'inspect'],
+    ['backup', 'error'],
+    ['verify', 'pre'],
+    ['backup'],
+    [],
+  ]) {
+    assertEnds(onMachine({ prepare: program, command: ['/bin/sh', hook, ...args] }), 0, '', '');
+  }
+});
+
+test('the hook that is left after the package was removed lets backups pass, with a line', () => {
+  const result = onMachine({ command: ['/bin/sh', hook, 'backup', 'pre'] });
+  assertEnds(result, 0, '', /^fixclock: tklbam-hooks is not installed, leaving the clock \([^\n]*\)\n$/);
+});
