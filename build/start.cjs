@@ -2,6 +2,9 @@
 const { getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
 
+// Of the caller's environment, this would have Node.js write to a file of the caller's choice when we end.
+if (process.env.NODE_V8_COVERAGE !== undefined) require('node:v8').stopCoverage();
+
 const script = new Script(Buffer.from(getRawAsset('bundle')).toString(), {
   filename: 'tklbam-hooks.cjs',
   // If V8 refuses it, for being of another version, it compiles anew.
