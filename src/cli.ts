@@ -1,7 +1,8 @@
 // The command line: one table for parsing and for help. Nothing here reads or writes a file.
 import { resolve } from 'node:path';
 import mri from 'mri';
-import type { Environment, HookEvent, HookSource, Operation, Request, State } from './types.ts';
+import { parseDuration } from './duration.ts';
+import type { Environment, HookEvent, Operation, Request, Settings, State } from './types.ts';
 
 /** What the caller got wrong, in one line. Exit status 2. */
 export class UsageError extends Error {}
@@ -24,6 +25,15 @@ const OPTIONS = {
     help: 'profile, with its hooks in DIR/hooks.d (default: $TKLBAM_REGISTRY/profile, else /var/lib/tklbam/profile)',
   },
   cwd: { value: 'DIR', help: 'where hooks start (default: the current directory)' },
+  keyring: {
+    value: 'FILE',
+    repeatable: true,
+    help: "keys of profile hooks; may be repeated (default: $TKLBAM_HOOKS_KEYRING, else TurnKey's keyrings)",
+  },
+  timeout: {
+    value: 'DURATION',
+    help: 'time limit of each hook that does not ask for its own, as 90s, 5m or 6h; 0 for none (default: $TKLBAM_HOOKS_TIMEOUT, else 6h)',
+  },
   only: { value: 'NAME', repeatable: true, help: 'run this hook alone; may be repeated' },
   'dry-run': { help: 'print what would run, run nothing' },
   verbose: { short: 'v', help: 'say which hook starts, how it ended and how long it took' },
@@ -42,12 +52,17 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   run: {
     arguments: 'OPERATION STATE',
     purpose: 'Run the hooks of a state.',
-    options: ['hooks', 'profile', 'cwd', 'only', 'dry-run', 'verbose'],
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'cwd', 'only', 'dry-run', 'verbose'],
   },
   list: {
     arguments: '[OPERATION [STATE]]',
     purpose: 'Show every entry of the hooks directories, in the order they would run, and why one would not.',
-    options: ['hooks', 'profile', 'json'],
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'json'],
+  },
+  check: {
+    arguments: '[NAME]…',
+    purpose: 'Find what would keep hooks from running, before the night. Runs none.',
+    options: ['hooks', 'profile', 'keyring', 'json'],
   },
   fixclock: {
     arguments: 'OPERATION STATE',
@@ -63,8 +78,10 @@ const WORDS = [
 ] as const;
 const EXIT_STATUS = [
   ['0', 'done'],
-  ['1', 'a hook failed, or could not be started'],
+  ['1', 'a hook failed or could not be started, or check found something'],
   ['2', 'wrong usage'],
+  ['3', 'a hook was refused, since others than root could have changed it'],
+  ['128+N', 'ended by signal N'],
 ] as const;
 const EXAMPLES = ['tklbam-hooks list', 'tklbam-hooks run backup pre --verbose'];
 
@@ -88,19 +105,86 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
       throw new UsageError(`'${name}' has no option '--${option}'`);
     }
   }
-  const needed = command.arguments.split(' ').filter(word => !word.startsWith('['));
-  const missing = needed[rest.length];
-  if (missing !== undefined)
-    throw new UsageError(`'${name}' needs ${command.arguments}, and ${missing} is missing`);
-  const surplus = rest[2];
-  if (surplus !== undefined) throw new UsageError(`'${name}' takes no argument ${quote(surplus)}`);
-  const event: HookEvent = {
-    operation: oneOf(OPERATIONS, rest[0] ?? 'backup', 'operation'),
-    state: oneOf(STATES, rest[1] ?? 'pre', 'state'),
-  };
+  const event = name === 'check' ? ANY_EVENT : parseEvent(name, command, rest);
   if (name === 'fixclock') return { kind: 'fixclock', event };
+  const directory = absolute(cwd);
+  const settings = parseSettings(event, values, env, directory);
+  const json = values.has('json');
+  if (name === 'list') return { kind: 'list', ...settings, json };
+  if (name === 'check') return { kind: 'check', ...settings, json, names: rest.map(fileName) };
+  const wanted = values.get('cwd')?.[0];
+  return {
+    kind: 'run',
+    ...settings,
+    // From / when the caller's own directory is gone: no program could be started there.
+    cwd: wanted === undefined ? (cwd ?? '/') : directory(wanted, '--cwd'),
+    only: (values.get('only') ?? []).map(fileName),
+    dryRun: values.has('dry-run'),
+    verbose: values.has('verbose'),
+  };
+}
 
-  const directory = (path: string, from: string): string => {
+/** For what does not depend on it. */
+const ANY_EVENT: HookEvent = { operation: 'backup', state: 'pre' };
+
+function parseEvent(name: string, command: Command, words: readonly string[]): HookEvent {
+  const [operation, state, surplus] = words;
+  const needed = command.arguments.split(' ').filter(word => !word.startsWith('['));
+  const missing = needed[words.length];
+  if (missing !== undefined) {
+    throw new UsageError(`'${name}' needs ${command.arguments}, and ${missing} is missing`);
+  }
+  if (surplus !== undefined) throw new UsageError(`'${name}' takes no argument ${quote(surplus)}`);
+  return {
+    operation: oneOf(OPERATIONS, operation ?? ANY_EVENT.operation, 'operation'),
+    state: oneOf(STATES, state ?? ANY_EVENT.state, 'state'),
+  };
+}
+
+type Values = ReadonlyMap<string, readonly string[]>;
+
+function parseSettings(
+  event: HookEvent,
+  values: Values,
+  env: Environment,
+  directory: ReturnType<typeof absolute>,
+): Settings {
+  const chosen = (option: string, variable: string, fallback: string): string => {
+    const value = values.get(option)?.[0];
+    if (value !== undefined) return directory(value, `--${option}`);
+    return directory(env[variable] || fallback, variable);
+  };
+  const registry = (): string => directory(env.TKLBAM_REGISTRY || '/var/lib/tklbam', 'TKLBAM_REGISTRY');
+  const profile = values.has('profile') ? chosen('profile', '', '') : `${registry()}/profile`;
+  const keyrings = values.get('keyring') ?? env.TKLBAM_HOOKS_KEYRING?.split(':').filter(Boolean) ?? [];
+  const from = values.has('keyring') ? '--keyring' : 'TKLBAM_HOOKS_KEYRING';
+  return {
+    event,
+    sources: [
+      { kind: 'local', directory: chosen('hooks', 'TKLBAM_HOOKS', '/etc/tklbam/hooks.d') },
+      { kind: 'profile', directory: resolve(profile, 'hooks.d') },
+    ],
+    keyrings: keyrings.length === 0 ? undefined : keyrings.map(file => directory(file, from)),
+    timeoutMs: parseTimeout(values.get('timeout')?.[0], env),
+  };
+}
+
+/** Of each hook; undefined for none. 6 h: long enough for any dump, short enough not to hold backups up for weeks. */
+function parseTimeout(option: string | undefined, env: Environment): number | undefined {
+  const text = option ?? (env.TKLBAM_HOOKS_TIMEOUT || '6h');
+  const ms = parseDuration(text);
+  if (ms === undefined) {
+    const from = option === undefined ? 'TKLBAM_HOOKS_TIMEOUT' : '--timeout';
+    const remedy = 'write it as 90s, 5m or 6h (at most 500h), or 0 for none';
+    throw new UsageError(`${from}: ${quote(text)} is no duration, ${remedy}`);
+  }
+  return ms === 0 ? undefined : ms;
+}
+
+/** Makes a path absolute; `from` says in an error where it was given. */
+const absolute =
+  (cwd: string | undefined) =>
+  (path: string, from: string): string => {
     // Node.js puts U+FFFD where an argument or variable is not UTF-8: the directory that was meant is lost.
     if (path.includes('\ufffd')) throw new UsageError(`${from} is not valid UTF-8`);
     if (cwd === undefined && !path.startsWith('/')) {
@@ -108,43 +192,14 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
     }
     return resolve(cwd ?? '/', path);
   };
-  const chosen = (option: string, variable: string, fallback: string): string => {
-    const value = values.get(option)?.[0];
-    if (value !== undefined) return directory(value, `--${option}`);
-    return directory(env[variable] || fallback, variable);
-  };
-  const profile = values.has('profile')
-    ? chosen('profile', '', '')
-    : `${chosen('', 'TKLBAM_REGISTRY', '/var/lib/tklbam')}/profile`;
-  const sources: readonly HookSource[] = [
-    { kind: 'local', directory: chosen('hooks', 'TKLBAM_HOOKS', '/etc/tklbam/hooks.d') },
-    { kind: 'profile', directory: resolve(profile, 'hooks.d') },
-  ];
-  if (name === 'list') return { kind: 'list', event, sources, json: values.has('json') };
 
-  const only = values.get('only') ?? [];
-  for (const hook of only) {
-    if (hook.includes('/'))
-      throw new UsageError(`--only takes the name of a hook, not a path: ${quote(hook)}`);
-  }
-  const wanted = values.get('cwd')?.[0];
-  return {
-    kind: 'run',
-    event,
-    sources,
-    // From / when the caller's own directory is gone: no program could be started there.
-    cwd: wanted === undefined ? (cwd ?? '/') : directory(wanted, '--cwd'),
-    only,
-    dryRun: values.has('dry-run'),
-    verbose: values.has('verbose'),
-  };
+function fileName(word: string): string {
+  if (word.includes('/')) throw new UsageError(`it takes the name of a hook, not a path: ${quote(word)}`);
+  return word;
 }
 
 /** The words and the option values, every one checked against the table. The one function that meets mri. */
-function split(argv: readonly string[]): {
-  words: readonly string[];
-  values: ReadonlyMap<string, readonly string[]>;
-} {
+function split(argv: readonly string[]): { words: readonly string[]; values: Values } {
   const end = argv.indexOf('--');
   for (const arg of end < 0 ? argv : argv.slice(0, end)) {
     // mri would drop a lone dash, negate with `--no-` and take the next word for the value of `--hooks=`.

@@ -11,8 +11,10 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
+import { NO_HEADER, parseHeader } from './header.ts';
 import { HEAD_SIZE, program } from './program.ts';
-import type { Candidate, FileFacts, HookSource, Listing, Program } from './types.ts';
+import { trail } from './trail.ts';
+import type { Candidate, DirectoryFacts, FileFacts, Header, HookSource, Listing, Program } from './types.ts';
 
 /** What a directory holds, in byte order of the names (strcmp(3), whatever the locale). */
 export function discover(source: HookSource): Listing {
@@ -24,26 +26,26 @@ export function discover(source: HookSource): Listing {
     const code = errnoName(error);
     return { source, state: code === 'ENOENT' ? 'absent' : { error: code }, candidates: [] };
   }
-  return {
-    source,
-    state: 'read',
-    candidates: names.sort(Buffer.compare).map(name => candidate(source, name)),
-  };
+  const directories = trail(Buffer.from(source.directory).toString('latin1'));
+  const candidates = names.sort(Buffer.compare).map(name => candidate(source, name, directories));
+  return { source, state: 'read', candidates };
 }
 
-function candidate(source: HookSource, bytes: Buffer): Candidate {
+function candidate(source: HookSource, bytes: Buffer, directories: readonly DirectoryFacts[]): Candidate {
   const path = Buffer.concat([Buffer.from(`${source.directory}/`), bytes]);
+  const link = attempt(() => (lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined)).value;
   const file = attempt(() => facts(statSync(path)));
   const found = {
     source,
     name: bytes.toString(),
     bytes,
     path: path.toString(),
-    link: attempt(() => (lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined)).value,
+    link,
     file: file.value ?? { error: file.error },
+    trail: link === undefined ? directories : trail(path.toString('latin1')),
   };
   const isProgram = file.value?.type === 'file' && (file.value.mode & 0o111) !== 0;
-  const start = isProgram ? head(path) : undefined;
+  const { program: start, header } = isProgram ? head(path) : { program: undefined, header: NO_HEADER };
   const interpreter =
     start?.kind === 'script' ? start.interpreter : start?.kind === 'elf' ? start.loader : undefined;
   return {
@@ -51,6 +53,7 @@ function candidate(source: HookSource, bytes: Buffer): Candidate {
     program: start,
     access: isProgram ? access(path) : 'ok',
     interpreterAccess: interpreter === undefined ? 'ok' : access(interpreter),
+    header,
   };
 }
 
@@ -64,7 +67,7 @@ function facts(stat: Stats): FileFacts {
   };
 }
 
-function head(path: Buffer): Program {
+function head(path: Buffer): { readonly program: Program; readonly header: Header } {
   const read = attempt(() => {
     // O_NONBLOCK: should it have become a FIFO since, opening it must not wait for a writer.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -75,7 +78,14 @@ function head(path: Buffer): Program {
       closeSync(fd);
     }
   });
-  return read.value === undefined ? { kind: 'unreadable', code: read.error } : program(read.value);
+  if (read.value === undefined)
+    return { program: { kind: 'unreadable', code: read.error }, header: NO_HEADER };
+  const found = program(read.value);
+  const isText = found.kind === 'script' || found.kind === 'shell-text';
+  return {
+    program: found,
+    header: isText ? parseHeader(read.value, read.value.length < HEAD_SIZE) : NO_HEADER,
+  };
 }
 
 function access(path: string | Buffer): string {

@@ -1,33 +1,87 @@
 // Plan to results, one as each hook ends. The only file that starts hooks and imports execa. Prints nothing.
+import { end, tree } from './tree.ts';
 import type { Outcome, Plan, Result, Step } from './types.ts';
+import { watchdog } from './watchdog.ts';
 
 export type Progress =
   | { readonly kind: 'starts'; readonly step: Step }
   | { readonly kind: 'ended'; readonly result: Result };
 
-export async function* execute(plan: Plan): AsyncGenerator<Progress> {
+export interface Surroundings {
+  /** Aborted, with the name of the signal as its reason, when the run is to end. */
+  readonly stop: AbortSignal;
+  /** Aborted when it is to end without any grace. */
+  readonly hurry: AbortSignal;
+  /** Whether the terminal itself sent the signal, and so to the hook too, if that is in our process group. */
+  readonly isFromTerminal: (signal: NodeJS.Signals) => boolean;
+  /** Whether we have a controlling terminal (tty(4)). */
+  readonly hasTerminal: boolean;
+}
+
+/** How long a hook has to end by itself, from SIGTERM to SIGKILL. */
+const GRACE_MS = 10_000;
+
+export async function* execute(plan: Plan, surroundings: Surroundings): AsyncGenerator<Progress> {
+  const session = plan.steps[0]?.env.TKLBAM_HOOK_SESSION;
+  const dog = session === undefined ? undefined : watchdog(session);
   for (const step of plan.steps) {
+    if (surroundings.stop.aborted) return;
     yield { kind: 'starts', step };
-    const result = await run(step);
+    dog?.starts(step);
+    const result = await run(step, surroundings);
+    dog?.ended();
     yield { kind: 'ended', result };
-    if (plan.stopAtFailure && result.outcome.kind !== 'succeeded') return;
+    if (plan.stopAtFailure && result.outcome.kind !== 'succeeded' && step.failure === 'stop') return;
   }
 }
 
-async function run(step: Step): Promise<Result> {
+async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Surroundings): Promise<Result> {
   // Here, not above: a run without hooks need not load it.
   const { execa } = await import('execa');
-  const { exitCode, signal, code, durationMs } = await execa(step.hook.path, step.args, {
+  const [, state] = step.args;
+  // A process group and session of its own, so that a time limit ends what the hook started too. Not on a terminal before the
+  // operation: there the hook may ask through /dev/tty, and Ctrl-C and Ctrl-Z are for the whole foreground group. After the
+  // operation it is more important that a terminal which goes away does not take the hook with it.
+  const hasOwnGroup = !hasTerminal || state === 'post' || state === 'error';
+  const child = execa(step.hook.path, step.args, {
     cwd: step.cwd,
     env: step.env,
     extendEnv: false,
     stdio: 'inherit',
     buffer: false,
     reject: false,
-    // The hook's end is ours to arrange, not that of an exit handler.
+    detached: hasOwnGroup,
+    // Its end is ours to arrange, not that of an exit handler.
     cleanup: false,
   });
-  return { step, outcome: outcome(exitCode, signal, code), durationMs };
+  const mark = ['OPERATION', 'STATE', 'NAME', 'SESSION'].map(
+    each => `TKLBAM_HOOK_${each}=${step.env[`TKLBAM_HOOK_${each}`]}`,
+  );
+  const started = child.pid === undefined ? undefined : tree(child.pid, hasOwnGroup, mark);
+  const ending = new AbortController();
+  let why: Outcome | undefined;
+  let ended: Promise<void> | undefined;
+  const stopWith = (reason: Outcome, signal: NodeJS.Signals | undefined): void => {
+    if (started === undefined || ended !== undefined) return;
+    why = reason;
+    ended = end(started, signal, GRACE_MS, hurry);
+  };
+  const { timeoutMs } = step;
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => stopWith({ kind: 'timed-out', afterMs: timeoutMs }, 'SIGTERM'), timeoutMs);
+  const interrupt = (): void => {
+    const signal: NodeJS.Signals = stop.reason;
+    stopWith({ kind: 'interrupted', signal }, !hasOwnGroup && isFromTerminal(signal) ? undefined : signal);
+  };
+  stop.addEventListener('abort', interrupt, { signal: ending.signal });
+  if (stop.aborted) interrupt();
+  const { exitCode, signal, code, durationMs } = await child;
+  clearTimeout(timer);
+  ending.abort();
+  await ended;
+  return { step, outcome: why ?? outcome(exitCode, signal, code), durationMs };
 }
 
 function outcome(status: number | undefined, signal: string | undefined, code: string | undefined): Outcome {

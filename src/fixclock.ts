@@ -1,7 +1,8 @@
 // The built-in hook `fixclock`: set the clock before a backup or a restore.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { escapeControls } from './cli.ts';
+import { findProgram, searchPath } from './search.ts';
 import type { Environment, HookEvent } from './types.ts';
 
 export interface Answer {
@@ -25,21 +26,15 @@ const PROBE_S = 5;
  */
 export function fixclock(event: HookEvent, env: Environment): Answer {
   if (event.state !== 'pre') return { status: 0, out: '', err: '' };
-  const path = searchPath(env.PATH);
-  const toolEnv = { ...env, PATH: path, LC_ALL: 'C' };
-  const programs: Programs = {
-    find: name => find(name, path),
-    run: (command, limitS) => run(command, limitS, toolEnv, path),
-  };
-
+  const programs = programsOf(env);
   const known = env.FIXCLOCK === undefined || env.FIXCLOCK === '' || env.FIXCLOCK === 'warn';
   const complaint = known
     ? ''
     : `fixclock: FIXCLOCK is '${escapeControls(env.FIXCLOCK ?? '')}', it can only be 'warn', ignoring it\n`;
   const say = (text: string): Answer => ({ status: 0, out: `fixclock: ${text}\n`, err: complaint });
 
-  const container = containerByProgram(programs) ?? containerByFiles(realFiles);
-  if (container !== undefined && container !== 'none') {
+  const container = findContainer(programs);
+  if (container !== undefined) {
     return say(`this is a container (${escapeControls(container)}), the host keeps the clock`);
   }
   const daemon = daemonInSync(programs, realFiles, runningPrograms());
@@ -50,6 +45,35 @@ export function fixclock(event: HookEvent, env: Environment): Answer {
   const warn = env.FIXCLOCK === 'warn';
   return { status: warn ? 0 : 1, out: '', err: complaint + explain(outcome, event, warn) };
 }
+
+/** Why the clock could not be set on this machine, and what to do about it; undefined if it could, or need not be. */
+export function missingTool(env: Environment) {
+  const programs = programsOf(env);
+  if (findTool(programs) !== undefined || findContainer(programs) !== undefined) return undefined;
+  return {
+    kind: 'no-clock-tool',
+    reason: `none of ${TOOLS.map(({ name }) => name).join(', ')} is installed`,
+    remedy: INSTALL_TOOL,
+  } as const;
+}
+
+function programsOf(env: Environment): Programs {
+  const path = searchPath(env.PATH);
+  const toolEnv = { ...env, PATH: path, LC_ALL: 'C' };
+  return {
+    find: name => findProgram(name, path),
+    run: (command, limitS) => run(command, limitS, toolEnv, path),
+  };
+}
+
+function findContainer(programs: Programs): string | undefined {
+  const container = containerByProgram(programs) ?? containerByFiles(realFiles);
+  return container === 'none' ? undefined : container;
+}
+
+const findTool = (programs: Programs) => TOOLS.find(({ name }) => programs.find(name) !== undefined);
+
+const INSTALL_TOOL = 'apt install ntpsec-ntpdate';
 
 /** How setting the clock ended. */
 export type Outcome =
@@ -68,7 +92,7 @@ export interface Attempt {
 function setClock(programs: Programs, ntpServer: string | undefined): Outcome {
   const servers = parseServers(ntpServer);
   if (typeof servers === 'string') return { kind: 'bad-server', entry: servers };
-  const tool = TOOLS.find(({ name }) => programs.find(name) !== undefined);
+  const tool = findTool(programs);
   if (tool === undefined) return { kind: 'no-tool' };
 
   const start = performance.now();
@@ -163,7 +187,7 @@ function describe(outcome: Exclude<Outcome, { kind: 'set' }>): readonly string[]
     case 'no-tool':
       return [
         `None of ${TOOLS.map(({ name }) => name).join(', ')} is installed.`,
-        'To install one: apt install ntpsec-ntpdate (on Debian 11: apt install ntpdate)',
+        `To install one: ${INSTALL_TOOL}`,
       ];
     case 'failed':
       return outcome.attempts.flatMap(({ command, reason, output }) => [
@@ -272,13 +296,6 @@ function isNear(offset: string | undefined, unitsPerS: number): boolean {
   return offset !== undefined && offset !== '' && Math.abs(Number(offset)) < NEAR_S * unitsPerS;
 }
 
-/** Absolute directories of PATH, and the standard ones: cron and Webmin leave those of sbin out. */
-export function searchPath(path: string | undefined): string {
-  const standard = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  const given = (path ?? '').split(':').filter(directory => directory.startsWith('/'));
-  return [...new Set([...given, ...standard.split(':')])].join(':');
-}
-
 // From here on: what meets the machine.
 
 /** How a program ended. */
@@ -326,24 +343,10 @@ function runningPrograms(): ReadonlySet<string> {
   return new Set(processes.map(pid => realFiles.read(`/proc/${pid}/comm`)?.trimEnd() ?? ''));
 }
 
-function find(name: string, path: string): string | undefined {
-  return path
-    .split(':')
-    .map(directory => `${directory}/${name}`)
-    .find(file => {
-      try {
-        accessSync(file, constants.X_OK);
-        return statSync(file).isFile();
-      } catch {
-        return false;
-      }
-    });
-}
-
 /** Runs a program of `path`, which is also PATH of `env`. Waits for it, but not much longer than the limit. */
 function run(command: readonly string[], limitS: number, env: Environment, path: string): End {
-  const timeout = find('timeout', path);
-  const setpriv = find('setpriv', path);
+  const timeout = findProgram('timeout', path);
+  const setpriv = findProgram('setpriv', path);
   // timeout(1) ends the whole process group: ntpdate may be a script, whose ntpdig would live on. Its group is not
   // ours, so setpriv(1) sees to it that it does not outlive us either. Without timeout(1) only the program itself is
   // ended.

@@ -1,6 +1,6 @@
 // Candidate to verdict: the whole policy on one page. Pure.
 import { isNative } from './program.ts';
-import type { Candidate, Defect, FileFacts, Verdict } from './types.ts';
+import type { Candidate, Defect, DirectoryFacts, FileFacts, Refusal, Signature, Verdict } from './types.ts';
 
 /** Who will execute the hooks, by credentials(7), and on what machine. */
 export interface Judge {
@@ -25,9 +25,41 @@ export function judge(hook: Candidate, by: Judge): Verdict {
   if (hook.file.type !== 'file') return { kind: 'skip', why: 'not-a-file' };
   if ((hook.file.mode & 0o111) === 0) return { kind: 'skip', why: 'disabled' };
   if (hook.file.size === 0) return { kind: 'skip', why: 'masked' };
-  if (hook.source.kind === 'profile') return { kind: 'skip', why: 'unsigned' };
+  const refusal = findRefusal(hook.file, hook.trail, by.uid);
+  if (refusal !== undefined) return { kind: 'refuse', refusal };
   const defect = findDefect(hook, hook.file, by);
   return defect === undefined ? { kind: 'run' } : broken(defect);
+}
+
+/** The verdict on a profile hook that `judge` would run. */
+export function judgeSignature(signature: Signature): Verdict {
+  switch (signature.kind) {
+    case 'good':
+      return { kind: 'run' };
+    case 'bad':
+      return { kind: 'refuse', refusal: { kind: 'signature', reason: signature.reason } };
+    case 'no-signature':
+    case 'no-keyring':
+    case 'no-gpgv':
+      return { kind: 'skip', why: signature.kind };
+  }
+}
+
+/**
+ * What makes a file one that somebody else than root and `uid` decides on: its own owner and mode, and those of every
+ * directory on the way to it. The sticky bit is no excuse: it does not keep a stranger from putting a file there first.
+ */
+export function findRefusal(
+  file: FileFacts,
+  directories: readonly DirectoryFacts[],
+  uid: number,
+): Refusal | undefined {
+  if ((file.mode & 0o6000) !== 0) return { kind: 'set-id' };
+  for (const { uid: owner, mode, path } of [{ ...file, path: undefined }, ...directories.toReversed()]) {
+    if (owner !== 0 && owner !== uid) return { kind: 'owner', uid: owner, directory: path };
+    if ((mode & 0o022) !== 0) return { kind: 'writable', mode, directory: path };
+  }
+  return undefined;
 }
 
 const broken = (defect: Defect): Verdict => ({ kind: 'broken', defect });

@@ -1,23 +1,27 @@
 // Arguments, environment and signals in; text and exit status out. The only file that touches `process`.
-import { statSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { help, parse, UsageError } from './cli.ts';
 import { readDefaults } from './defaults.ts';
 import { discover } from './discover.ts';
-import { execute } from './execute.ts';
-import { judge } from './judge.ts';
+import { execute, type Surroundings } from './execute.ts';
+import { type Judge, judge, judgeSignature } from './judge.ts';
 import { inOrder, plan } from './plan.ts';
 import {
+  checkJson,
+  checkText,
   describeFailure,
+  describeInterruption,
   describeProgress,
   describeResult,
   describeStart,
+  describeWarning,
   dryRun,
   exitStatus,
   listJson,
   listText,
 } from './report.ts';
-import type { Environment, HookSource, Judged, Listing, Result, RunRequest } from './types.ts';
+import type { Environment, HookEvent, Judged, Listing, Result, RunRequest, Settings } from './types.ts';
 
 /** From package.json, put in by build/bundle.ts. */
 declare const VERSION: string | undefined;
@@ -27,22 +31,29 @@ async function main(): Promise<number> {
   const env: Environment = { ...defaults.values, ...environment() };
   const request = parse(process.argv.slice(2), env, currentDirectory());
   if (request.kind !== 'help' && request.kind !== 'version')
-    for (const warning of defaults.warnings) warn(warning);
+    for (const warning of defaults.warnings) tell(`tklbam-hooks: ${warning}`);
   switch (request.kind) {
     case 'help':
       return print(help(request.command));
     case 'version':
       return print(`tklbam-hooks ${typeof VERSION === 'string' ? VERSION : '(source)'}\n`);
     case 'list': {
-      const { listings, judged } = look(request.sources);
+      const { listings, judged } = await look(request, env);
       const entries = inOrder(request.event, judged);
-      return print(request.json ? listJson(request.event, listings, entries) : listText(listings, entries));
+      return print(request.json ? listJson(request, listings, entries) : listText(listings, entries));
+    }
+    case 'check': {
+      const { listings, judged } = await look(request, env);
+      const [{ check }, { missingTool }] = await Promise.all([import('./check.ts'), import('./fixclock.ts')]);
+      const findings = check(listings, judged, request.names, env, missingTool);
+      const isPrinted = write(1, request.json ? checkJson(findings) : checkText(findings));
+      return isPrinted && findings.length === 0 ? 0 : 1;
     }
     case 'run':
       return run(request, env);
     case 'fixclock': {
       const { fixclock } = await import('./fixclock.ts');
-      const { status, out, err } = await fixclock(request.event, env);
+      const { status, out, err } = fixclock(request.event, env);
       write(1, out);
       write(2, err);
       return status;
@@ -54,37 +65,105 @@ async function run(request: RunRequest, env: Environment): Promise<number> {
   if (attempt(() => statSync(request.cwd).isDirectory()) !== true) {
     throw new UsageError(`--cwd '${request.cwd}' is not a directory`);
   }
-  const { listings, judged } = look(request.sources);
+  const { listings, judged } = await look(request, env);
   const session = env.TKLBAM_HOOK_SESSION || `${Date.now().toString(36)}-${process.pid}`;
   const whole = plan(request, listings, judged, env, session);
+  for (const warning of whole.warnings) tell(describeWarning(warning));
   if (request.dryRun) write(1, dryRun(whole));
 
+  closeInheritedDescriptors();
+  const surroundings = listen(request.event);
   const results: Result[] = [];
-  for await (const progress of execute(request.dryRun ? { ...whole, steps: [] } : whole)) {
+  for await (const progress of execute(request.dryRun ? { ...whole, steps: [] } : whole, surroundings)) {
     if (progress.kind === 'starts') {
-      if (request.verbose) write(2, `${describeStart(progress.step.hook, whole.event)}\n`);
+      if (request.verbose) tell(describeStart(progress.step.hook, whole.event));
       continue;
     }
     results.push(progress.result);
-    if (request.verbose) write(2, `${describeProgress(progress.result)}\n`);
+    if (request.verbose) tell(describeProgress(progress.result));
     const message = describeResult(whole, progress.result);
-    if (message !== undefined) write(2, `${red(message)}\n`);
+    if (message !== undefined) tell(red(message));
   }
-  for (const failure of whole.failures) write(2, `${red(describeFailure(whole, failure))}\n`);
-  return exitStatus({ plan: whole, results });
+  for (const failure of whole.failures) tell(red(describeFailure(whole, failure)));
+  const interruption = surroundings.stop.aborted ? String(surroundings.stop.reason) : undefined;
+  if (interruption !== undefined && results.at(-1)?.outcome.kind !== 'interrupted') {
+    tell(red(describeInterruption(interruption)));
+  }
+  return exitStatus({ plan: whole, results, interruption });
 }
 
-function look(sources: readonly HookSource[]): { listings: readonly Listing[]; judged: readonly Judged[] } {
-  const by = {
+async function look(
+  settings: Settings,
+  env: Environment,
+): Promise<{ listings: readonly Listing[]; judged: readonly Judged[] }> {
+  const by: Judge = {
     uid: process.geteuid?.() ?? 0,
     gids: [process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])],
     arch: process.arch,
   };
-  const listings = sources.map(discover);
-  const judged = listings.flatMap(({ candidates }) =>
-    candidates.map(hook => ({ hook, verdict: judge(hook, by) })),
+  const listings = settings.sources.map(discover);
+  const judged = listings
+    .flatMap(({ candidates }) => candidates)
+    .map((hook): Judged => ({ hook, verdict: judge(hook, by) }));
+  const isFromAfar = ({ hook, verdict }: Judged): boolean =>
+    verdict.kind === 'run' && hook.source.kind === 'profile';
+  if (!judged.some(isFromAfar)) return { listings, judged };
+
+  // Here, not above: few appliances have profile hooks.
+  const { verifier } = await import('./signature.ts');
+  const verify = verifier(settings.keyrings, env, by.uid);
+  const checked = judged.map(
+    (each): Judged =>
+      isFromAfar(each) ? { hook: each.hook, verdict: judgeSignature(verify(each.hook)) } : each,
   );
-  return { listings, judged };
+  return { listings, judged: checked };
+}
+
+/**
+ * What the caller left open must not reach hooks: tklbam's own lock and log among it. Node.js sees to descriptors below 16 when it
+ * starts, and to those above as far as they follow each other; its own are all close-on-exec.
+ */
+function closeInheritedDescriptors(): void {
+  for (const name of attempt(() => readdirSync('/proc/self/fd')) ?? []) {
+    if (Number(name) < 16) continue;
+    const text = attempt(() => readFileSync(`/proc/self/fdinfo/${name}`, 'latin1'));
+    const [, flags] = /^flags:\s*(\d+)$/m.exec(text ?? '') ?? [];
+    if (flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) === 0)
+      attempt(() => closeSync(Number(name)));
+  }
+}
+
+/** Of open(2), as Linux has it on all its architectures that Node.js runs on. Node.js does not name it. */
+const O_CLOEXEC = 0o2000000;
+
+/** From here on, the signals that end a run do so by way of `execute`. */
+function listen({ state }: HookEvent): Surroundings {
+  const stop = new AbortController();
+  const hurry = new AbortController();
+  const hasTerminal = hasControllingTerminal();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // The terminal went away. Before the operation that ends it; after it, what was stopped has to start again.
+      if (signal === 'SIGHUP' && hasTerminal && (state === 'post' || state === 'error')) return;
+      if (!stop.signal.aborted) stop.abort(signal);
+      else if (signal === 'SIGINT') hurry.abort();
+    });
+  }
+  return { stop: stop.signal, hurry: hurry.signal, isFromTerminal, hasTerminal };
+}
+
+function hasControllingTerminal(): boolean {
+  const fd = attempt(() => openSync('/dev/tty', constants.O_RDWR | constants.O_NONBLOCK));
+  if (fd !== undefined) closeSync(fd);
+  return fd !== undefined;
+}
+
+/** Whether a terminal sent the signal to all of our process group: one that has it in the foreground, or is gone. */
+function isFromTerminal(signal: NodeJS.Signals): boolean {
+  // proc_pid_stat(5): state, ppid, pgrp, session, tty_nr, tpgid; behind the name in parentheses.
+  const text = attempt(() => readFileSync('/proc/self/stat', 'latin1')) ?? '';
+  const [, , group, , , foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (signal === 'SIGINT' && group === foreground) || (signal === 'SIGHUP' && foreground === '-1');
 }
 
 function environment(): Environment {
@@ -110,7 +189,7 @@ function print(text: string): number {
   return write(1, text) ? 0 : 1;
 }
 
-const warn = (text: string): boolean => write(2, `tklbam-hooks: ${text}\n`);
+const tell = (line: string): boolean => write(2, `${line}\n`);
 
 const red = (text: string): string =>
   isatty(2) && !process.env.NO_COLOR && process.env.TERM !== 'dumb' ? `\x1b[31m${text}\x1b[39m` : text;
@@ -139,10 +218,10 @@ main().then(
   },
   (error: unknown) => {
     if (error instanceof UsageError) {
-      write(2, `tklbam-hooks: ${error.message}\nTry 'tklbam-hooks --help'.\n`);
+      tell(`tklbam-hooks: ${error.message}\nTry 'tklbam-hooks --help'.`);
       process.exitCode = 2;
     } else {
-      write(2, `tklbam-hooks: this is a bug: ${error instanceof Error ? error.stack : String(error)}\n`);
+      tell(`tklbam-hooks: this is a bug: ${error instanceof Error ? error.stack : String(error)}`);
       process.exitCode = 1;
     }
   },

@@ -1,5 +1,6 @@
 // Order, arguments, working directory, environment. Pure: the plan is whole before the first hook starts.
 import type {
+  Candidate,
   Environment,
   Failure,
   HookEvent,
@@ -9,6 +10,7 @@ import type {
   RunRequest,
   Step,
   Verdict,
+  Warning,
 } from './types.ts';
 
 /** Behind the caller's PATH: cron(8) and Webmin leave the sbin directories out. */
@@ -52,9 +54,10 @@ export function plan(
       const skipped = verdicts.find(verdict => verdict.kind === 'skip');
       return verdicts.every(isSkip) ? [{ kind: 'not-a-hook', name, why: skipped?.why }] : [];
     }),
-    ...entries.flatMap(({ hook, verdict }): Failure[] =>
-      verdict.kind === 'broken' ? [{ kind: 'broken', hook, defect: verdict.defect }] : [],
-    ),
+    ...entries.flatMap(({ hook, verdict }): Failure[] => {
+      if (verdict.kind === 'broken') return [{ kind: 'broken', hook, defect: verdict.defect }];
+      return verdict.kind === 'refuse' ? [{ kind: 'refused', hook, refusal: verdict.refusal }] : [];
+    }),
   ];
   const stopAtFailure = stopsAtFailure(event);
   const isBarred = failures.some(({ kind }) => stopAtFailure || kind === 'not-a-hook');
@@ -67,9 +70,31 @@ export function plan(
         args: [event.operation, event.state],
         cwd: request.cwd,
         env: { ...base, TKLBAM_HOOK_NAME: hook.name },
+        timeoutMs: timeLimit(hook, request.timeoutMs),
+        failure: hook.header.failure,
       }),
     );
-  return { event, stopAtFailure, steps: isBarred ? [] : steps, entries, failures };
+  return {
+    event,
+    stopAtFailure,
+    steps: isBarred ? [] : steps,
+    entries,
+    failures,
+    warnings: entries.flatMap(({ hook, verdict }) => warnings(hook, verdict)),
+  };
+}
+
+/** What the hook asks for, else what all have. Undefined for none. */
+export function timeLimit({ header }: Candidate, timeoutMs: number | undefined): number | undefined {
+  return (header.timeoutMs ?? timeoutMs) || undefined;
+}
+
+function warnings(hook: Candidate, verdict: Verdict): Warning[] {
+  if (verdict.kind === 'run') return hook.header.faults.map(fault => ({ kind: 'header', hook, ...fault }));
+  const why = verdict.kind === 'skip' ? verdict.why : undefined;
+  return why === 'no-signature' || why === 'no-keyring' || why === 'no-gpgv'
+    ? [{ kind: 'unverified', hook, why }]
+    : [];
 }
 
 const stopsAtFailure = ({ state }: HookEvent): boolean => state === 'pre' || state === 'inspect';

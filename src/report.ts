@@ -1,35 +1,67 @@
 // Plans and results to lines of text or JSON, and to the exit status. Pure.
 import { escapeControls, wrap } from './cli.ts';
+import { formatDuration } from './duration.ts';
+import { timeLimit } from './plan.ts';
 import type {
   Candidate,
   Defect,
   Failure,
+  Finding,
   HookEvent,
   Judged,
   Listing,
   Outcome,
   Plan,
+  Refusal,
   Report,
   Result,
+  Settings,
   Skip,
   Verdict,
+  Warning,
 } from './types.ts';
 
-/** 0 done; 1 a hook failed or could not be started; 2 `--only` named something that is no hook. */
-export function exitStatus({ plan, results }: Report): number {
+/**
+ * 0 done; 1 a hook failed or could not be started; 2 `--only` named something that is no hook; 3 a hook was refused;
+ * 128+n ended by signal n, as a shell has it.
+ */
+export function exitStatus({ plan, results, interruption }: Report): number {
+  if (interruption !== undefined) return 128 + signalNumber(interruption);
+  if (plan.failures.some(({ kind }) => kind === 'refused')) return 3;
   if (plan.failures.some(({ kind }) => kind === 'not-a-hook')) return 2;
-  const hasFailed = plan.failures.length > 0 || results.some(({ outcome }) => outcome.kind !== 'succeeded');
+  const hasFailed = plan.failures.length > 0 || results.some(result => isFailure(result));
   return hasFailed ? 1 : 0;
 }
 
-/** The HookError of a result, a line; undefined for a success. */
+/** By signal(7), for those that end a run. */
+const signalNumber = (signal: string): number => ({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })[signal] ?? 0;
+
+/** Whether it makes the run fail. An interruption does so even where the hook's own failure would be a warning. */
+export function isFailure({ step, outcome }: Result): boolean {
+  if (outcome.kind === 'succeeded') return false;
+  return step.failure === 'stop' || outcome.kind === 'interrupted';
+}
+
+/** The HookError of a result, a line, or the warning where the hook asks for no more; undefined for a success. */
 export function describeResult(plan: Plan, result: Result): string | undefined {
   const { outcome } = result;
   if (outcome.kind === 'succeeded') return undefined;
+  if (!isFailure(result)) {
+    const { operation, state } = plan.event;
+    const hook = `'${showPath(result.step.hook)} ${operation} ${state}'`;
+    return `tklbam-hooks: ${hook} ${describeOutcome(outcome)}, ignoring it as it asks (failure=warn)`;
+  }
   const isLast = plan.steps.at(-1) === result.step;
-  const rest = plan.stopAtFailure && !isLast ? ', the hooks after it were not run' : '';
+  const rest =
+    (plan.stopAtFailure || outcome.kind === 'interrupted') && !isLast
+      ? ', the hooks after it were not run'
+      : '';
   return hookError(result.step.hook, plan.event, `${describeOutcome(outcome)}${rest}`);
 }
+
+/** For a signal that came while no hook was running. */
+export const describeInterruption = (signal: string): string =>
+  `HookError: interrupted by signal ${signal}, no further hook was run`;
 
 /** What was wrong before anything ran, a line. */
 export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure): string {
@@ -38,6 +70,11 @@ export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure
       const { reason, remedy } = describeDefect(failure.defect);
       const rest = stopAtFailure ? 'no hook was run' : 'the other hooks were run';
       return hookError(failure.hook, event, `could not be started: ${reason}, ${rest} (${remedy})`);
+    }
+    case 'refused': {
+      const { reason, remedy } = describeRefusal(failure.refusal);
+      const rest = stopAtFailure ? 'no hook was run' : 'the other hooks were run';
+      return hookError(failure.hook, event, `refused: ${reason}, ${rest} (${remedy})`);
     }
     case 'directory': {
       const rest = stopAtFailure ? 'no hook was run' : 'its hooks were not run';
@@ -49,6 +86,18 @@ export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure
         failure.why === undefined ? 'is in none of the hooks directories' : describeSkip(failure.why);
       return `tklbam-hooks: no hook to run: '${escapeControls(failure.name)}' ${reason}\nTry 'tklbam-hooks list'.`;
     }
+  }
+}
+
+export function describeWarning(warning: Warning): string {
+  const path = showPath(warning.hook);
+  switch (warning.kind) {
+    case 'header': {
+      const known = 'it is one of timeout=DURATION, failure=warn';
+      return `tklbam-hooks: '${path}': line ${warning.line}: cannot read '${escapeControls(warning.text)}', ignoring it (${known})`;
+    }
+    case 'unverified':
+      return `tklbam-hooks: '${path}' ${describeSkip(warning.why)}, not running it`;
   }
 }
 
@@ -82,6 +131,10 @@ function describeOutcome(outcome: Outcome): string {
       return `non-zero exitcode (${outcome.status})`;
     case 'killed':
       return `killed by signal ${outcome.signal}`;
+    case 'timed-out':
+      return `timed out after ${formatDuration(outcome.afterMs)}`;
+    case 'interrupted':
+      return `interrupted by signal ${outcome.signal}`;
     case 'not-started': {
       const { reason, remedy } = describeDefect(outcome.defect);
       return `could not be started: ${reason} (${remedy})`;
@@ -91,7 +144,7 @@ function describeOutcome(outcome: Outcome): string {
 
 const DISABLE = 'or chmod -x it to disable it';
 
-function describeDefect(defect: Defect): { readonly reason: string; readonly remedy: string } {
+export function describeDefect(defect: Defect): { readonly reason: string; readonly remedy: string } {
   switch (defect.kind) {
     case 'dangling-link':
       return {
@@ -145,6 +198,34 @@ function describeDefect(defect: Defect): { readonly reason: string; readonly rem
   }
 }
 
+export function describeRefusal(refusal: Refusal): { readonly reason: string; readonly remedy: string } {
+  switch (refusal.kind) {
+    case 'set-id':
+      return { reason: 'it is set-user-ID or set-group-ID', remedy: `chmod ug-s it, ${DISABLE}` };
+    case 'signature':
+      return { reason: refusal.reason, remedy: 'have it signed anew, or chmod -x it to disable it' };
+    case 'owner': {
+      const where = refusal.directory === undefined ? undefined : `'${escapeControls(refusal.directory)}'`;
+      return {
+        reason: `${where ?? 'it'} belongs to user ${refusal.uid}`,
+        remedy: `chown root ${where ?? 'it'}, ${DISABLE}`,
+      };
+    }
+    case 'writable': {
+      const who = (refusal.mode & 0o002) === 0 ? 'its group' : 'everybody';
+      if (refusal.directory === undefined) {
+        return { reason: `it is writable by ${who}`, remedy: `chmod go-w it, ${DISABLE}` };
+      }
+      const where = `'${escapeControls(refusal.directory)}'`;
+      const isShared = (refusal.mode & 0o1002) === 0o1002;
+      return {
+        reason: `${where} is writable by ${who}`,
+        remedy: isShared ? `move the hook out of it, ${DISABLE}` : `chmod go-w ${where}, ${DISABLE}`,
+      };
+    }
+  }
+}
+
 /** What `execve(2)` and `fork(2)` say about a hook that looked well. */
 function describeAttempt(code: string): { readonly reason: string; readonly remedy: string } {
   const known: Readonly<Record<string, [string, string]>> = {
@@ -158,7 +239,7 @@ function describeAttempt(code: string): { readonly reason: string; readonly reme
 }
 
 /** As strerror(3) has it, for the errors that an administrator can meet here. */
-function describeErrno(code: string): string {
+export function describeErrno(code: string): string {
   const known: Readonly<Record<string, string>> = {
     EACCES: 'permission denied',
     EAGAIN: 'too many processes',
@@ -176,7 +257,7 @@ function describeErrno(code: string): string {
   return text === undefined ? code : `${text} (${code})`;
 }
 
-function describeSkip(why: Skip): string {
+export function describeSkip(why: Skip): string {
   switch (why) {
     case 'disabled':
       return 'is not executable (chmod +x enables it)';
@@ -186,12 +267,16 @@ function describeSkip(why: Skip): string {
       return 'is not a file';
     case 'masked':
       return 'is masked (empty, or a link to /dev/null)';
-    case 'unsigned':
+    case 'no-signature':
       return 'is a profile hook without a signature';
+    case 'no-keyring':
+      return 'is a profile hook, and there is no keyring to check its signature with';
+    case 'no-gpgv':
+      return 'is a profile hook, and there is no gpgv to check its signature with (apt install gpgv)';
   }
 }
 
-type Status = 'enabled' | 'disabled' | 'passed-over' | 'broken';
+type Status = 'enabled' | 'disabled' | 'passed-over' | 'broken' | 'refused';
 
 function status(verdict: Verdict): Status {
   switch (verdict.kind) {
@@ -201,6 +286,8 @@ function status(verdict: Verdict): Status {
       return verdict.why === 'disabled' ? 'disabled' : 'passed-over';
     case 'broken':
       return 'broken';
+    case 'refuse':
+      return 'refused';
   }
 }
 
@@ -208,6 +295,10 @@ function reason(verdict: Verdict): string | undefined {
   switch (verdict.kind) {
     case 'run':
       return undefined;
+    case 'refuse': {
+      const { reason, remedy } = describeRefusal(verdict.refusal);
+      return `${reason} (${remedy})`;
+    }
     case 'skip':
       return describeSkip(verdict.why);
     case 'broken': {
@@ -247,11 +338,23 @@ function directoryNote(listing: Listing | undefined, count: number): string {
 function row({ hook, verdict }: Judged): string[] {
   const left = `  ${status(verdict).padEnd(11)}  `;
   const name = shorten(showName(hook), 80 - left.length);
-  const why = reason(verdict);
+  const why = reason(verdict) ?? describeHeader(hook);
   if (why === undefined) return [left + name];
   const oneLine = `${left}${name}  ${why}`;
   if (columns(oneLine) <= 80) return [oneLine];
   return [left + name, ...wrap(why, 80 - left.length - 2).map(line => ' '.repeat(left.length + 2) + line)];
+}
+
+/** What a hook asks for; undefined if nothing. */
+function describeHeader({ header }: Candidate): string | undefined {
+  const asked = [
+    ...(header.timeoutMs === undefined
+      ? []
+      : [`timeout=${header.timeoutMs === 0 ? '0' : formatDuration(header.timeoutMs)}`]),
+    ...(header.failure === 'warn' ? ['failure=warn'] : []),
+    ...header.faults.map(({ line, text }) => `line ${line}: cannot read '${escapeControls(text)}'`),
+  ];
+  return asked.length === 0 ? undefined : asked.join(', ');
 }
 
 /** The middle gives way: both ends of a name tell more. */
@@ -265,7 +368,11 @@ function shorten(text: string, width: number): string {
 /** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */
 const columns = (text: string): number => text.replace(/[^\0-\u024f…]/g, '..').length;
 
-export function listJson(event: HookEvent, listings: readonly Listing[], entries: readonly Judged[]): string {
+export function listJson(
+  { event, timeoutMs }: Settings,
+  listings: readonly Listing[],
+  entries: readonly Judged[],
+): string {
   const directories = listings.map(({ source, state }) => ({
     source: source.kind,
     path: source.directory,
@@ -278,6 +385,14 @@ export function listJson(event: HookEvent, listings: readonly Listing[], entries
     source: hook.source.kind,
     status: status(verdict),
     reason: reason(verdict) ?? null,
+    timeoutSeconds: (limit => (limit === undefined ? null : limit / 1000))(timeLimit(hook, timeoutMs)),
+    failure: hook.header.failure,
   }));
   return `${JSON.stringify({ ...event, directories, hooks }, undefined, 2)}\n`;
 }
+
+export const checkText = (findings: readonly Finding[]): string =>
+  findings.map(({ path, reason, remedy }) => `'${escapeControls(path)}': ${reason} (${remedy})\n`).join('');
+
+export const checkJson = (findings: readonly Finding[]): string =>
+  `${JSON.stringify({ findings: findings.map(each => ({ ...each, name: each.name ?? null })) }, undefined, 2)}\n`;

@@ -26,18 +26,57 @@ export type Request =
   | { readonly kind: 'help'; readonly command: string | undefined }
   | { readonly kind: 'version' }
   | RunRequest
-  | {
-      readonly kind: 'list';
-      readonly event: HookEvent;
-      readonly sources: readonly HookSource[];
-      readonly json: boolean;
-    }
+  | ListRequest
+  | CheckRequest
   | { readonly kind: 'fixclock'; readonly event: HookEvent };
 
-export interface RunRequest {
-  readonly kind: 'run';
+/** Where hooks come from and what each may do: what `run` and `list` have in common. */
+export interface Settings {
   readonly event: HookEvent;
   readonly sources: readonly HookSource[];
+  /** Files with the public keys that profile hooks may be signed with; undefined for TurnKey's own. Absolute. */
+  readonly keyrings: readonly string[] | undefined;
+  /** For each hook that does not ask for its own. Undefined waits for ever. */
+  readonly timeoutMs: number | undefined;
+}
+
+export interface ListRequest extends Settings {
+  readonly kind: 'list';
+  readonly json: boolean;
+}
+
+export interface CheckRequest extends Settings {
+  readonly kind: 'check';
+  /** File names to look at, and no others; empty for all. */
+  readonly names: readonly string[];
+  readonly json: boolean;
+}
+
+/** Something that would keep a hook from running as it is meant to. */
+export interface Finding {
+  /** What it is about; absent for a directory. */
+  readonly name: string | undefined;
+  readonly path: string;
+  readonly kind:
+    | 'refused'
+    | 'broken'
+    | 'unverified'
+    | 'disabled'
+    | 'passed-over'
+    | 'empty'
+    | 'header'
+    | 'no-interpreter-line'
+    | 'carriage-return'
+    | 'syntax'
+    | 'no-clock-tool'
+    | 'unreadable'
+    | 'no-such-entry';
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+export interface RunRequest extends Settings {
+  readonly kind: 'run';
   /** Where hooks start. Absolute. */
   readonly cwd: string;
   /** File names to run, and no others; empty for all. */
@@ -67,6 +106,23 @@ export interface FileFacts {
   readonly mode: number;
 }
 
+/** Who owns a directory, and who may write to it. */
+export interface DirectoryFacts {
+  readonly path: string;
+  readonly uid: number;
+  readonly mode: number;
+}
+
+/** What a hook says of itself in comments. */
+export interface Header {
+  /** Undefined if it does not say; 0 for no limit. */
+  readonly timeoutMs: number | undefined;
+  /** `warn`: a failure is told, and changes nothing. */
+  readonly failure: 'stop' | 'warn';
+  /** What is wrong in it; the rest counts. Lines are counted from 1. */
+  readonly faults: readonly { readonly line: number; readonly text: string }[];
+}
+
 /** A directory entry as found: facts without opinion, so a test can make one up. */
 export interface Candidate {
   readonly source: HookSource;
@@ -78,11 +134,14 @@ export interface Candidate {
   readonly link: string | undefined;
   /** The error in place of facts: ENOENT for a dangling link, ELOOP for one that leads to itself. */
   readonly file: FileFacts | { readonly error: string };
+  /** Every directory that is searched on the way to the file, through all links: who may write there may swap the hook. */
+  readonly trail: readonly DirectoryFacts[];
   /** Of an executable file only; the files behind the others are not opened. */
   readonly program: Program | undefined;
   /** Whether `access(2)` lets us execute the file, and then its interpreter or loader; else the errno name. */
   readonly access: 'ok' | string;
   readonly interpreterAccess: 'ok' | string;
+  readonly header: Header;
 }
 
 /** What a directory held, in byte order of the names. */
@@ -94,7 +153,23 @@ export interface Listing {
 }
 
 /** Why an entry is not a hook that is switched on. Ordinary, told on request. */
-export type Skip = 'disabled' | 'name' | 'not-a-file' | 'masked' | 'unsigned';
+export type Skip = 'disabled' | 'name' | 'not-a-file' | 'masked' | Unverified;
+
+/** Why a profile hook's signature could not be checked. Passed over, and always told. */
+export type Unverified = 'no-signature' | 'no-keyring' | 'no-gpgv';
+
+/** Why a hook must not be run by root. Always told. */
+export type Refusal =
+  /** Of the file, or of `directory` on its path. */
+  | { readonly kind: 'owner'; readonly uid: number; readonly directory: string | undefined }
+  | { readonly kind: 'writable'; readonly mode: number; readonly directory: string | undefined }
+  | { readonly kind: 'set-id' }
+  | { readonly kind: 'signature'; readonly reason: string };
+
+/** What is known of a profile hook's signature. */
+export type Signature =
+  | { readonly kind: 'good' | Unverified }
+  | { readonly kind: 'bad'; readonly reason: string };
 
 /** Why a hook that is switched on cannot be started. Always told. */
 export type Defect =
@@ -117,7 +192,8 @@ export type Defect =
 export type Verdict =
   | { readonly kind: 'run' }
   | { readonly kind: 'skip'; readonly why: Skip }
-  | { readonly kind: 'broken'; readonly defect: Defect };
+  | { readonly kind: 'broken'; readonly defect: Defect }
+  | { readonly kind: 'refuse'; readonly refusal: Refusal };
 
 export interface Judged {
   readonly hook: Candidate;
@@ -131,6 +207,8 @@ export interface Step {
   readonly cwd: string;
   /** The whole environment, not additions to ours. */
   readonly env: Environment;
+  readonly timeoutMs: number | undefined;
+  readonly failure: 'stop' | 'warn';
 }
 
 /** What would happen, whole before the first hook starts. */
@@ -144,11 +222,18 @@ export interface Plan {
   readonly entries: readonly Judged[];
   /** What is wrong before anything ran. */
   readonly failures: readonly Failure[];
+  /** What is worth telling, and changes nothing. */
+  readonly warnings: readonly Warning[];
 }
+
+export type Warning =
+  | { readonly kind: 'header'; readonly hook: Candidate; readonly line: number; readonly text: string }
+  | { readonly kind: 'unverified'; readonly hook: Candidate; readonly why: Unverified };
 
 /** A reason for a run to fail that is not the end of a started hook. */
 export type Failure =
   | { readonly kind: 'broken'; readonly hook: Candidate; readonly defect: Defect }
+  | { readonly kind: 'refused'; readonly hook: Candidate; readonly refusal: Refusal }
   | { readonly kind: 'directory'; readonly source: HookSource; readonly code: string }
   /** `--only` named it. `why` is absent if there is no such entry. */
   | { readonly kind: 'not-a-hook'; readonly name: string; readonly why: Skip | undefined };
@@ -158,6 +243,10 @@ export type Outcome =
   | { readonly kind: 'succeeded' }
   | { readonly kind: 'failed'; readonly status: number }
   | { readonly kind: 'killed'; readonly signal: string }
+  /** Whatever it exited with in the end. */
+  | { readonly kind: 'timed-out'; readonly afterMs: number }
+  /** We were sent the signal, and ended it. */
+  | { readonly kind: 'interrupted'; readonly signal: string }
   | { readonly kind: 'not-started'; readonly defect: Defect };
 
 export interface Result {
@@ -171,4 +260,6 @@ export interface Report {
   readonly plan: Plan;
   /** In order; shorter than the plan's steps when one failed and the rest were not tried. */
   readonly results: readonly Result[];
+  /** The signal that ended the run, if one did. */
+  readonly interruption: string | undefined;
 }

@@ -12,11 +12,15 @@ const run = {
     { kind: 'local', directory: '/etc/tklbam/hooks.d' },
     { kind: 'profile', directory: '/var/lib/tklbam/profile/hooks.d' },
   ],
+  keyrings: undefined,
+  timeoutMs: 6 * 3600 * 1000,
   cwd: '/work',
   only: [],
   dryRun: false,
   verbose: false,
 };
+const { cwd: _cwd, only: _only, dryRun: _dryRun, verbose: _verbose, ...settings } = run;
+const list = { ...settings, kind: 'list', json: false };
 const local = (directory: string) => ({ ...run, sources: [{ kind: 'local', directory }, run.sources[1]] });
 const profile = (directory: string) => ({
   ...run,
@@ -43,14 +47,17 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['run backup pre --cwd sub', {}, { ...run, cwd: '/work/sub' }],
   ['run backup pre --only a --only=b', {}, { ...run, only: ['a', 'b'] }],
   ['run backup pre --only 0x10', {}, { ...run, only: ['0x10'] }],
+  ['run backup pre --timeout 90s', {}, { ...run, timeoutMs: 90_000 }],
+  ['run backup pre --timeout 0', {}, { ...run, timeoutMs: undefined }],
+  ['run backup pre', { TKLBAM_HOOKS_TIMEOUT: '5m' }, { ...run, timeoutMs: 300_000 }],
+  ['run backup pre --timeout 7', { TKLBAM_HOOKS_TIMEOUT: '5m' }, { ...run, timeoutMs: 7000 }],
+  ['run backup pre --keyring /a --keyring b', {}, { ...run, keyrings: ['/a', '/work/b'] }],
+  ['run backup pre', { TKLBAM_HOOKS_KEYRING: '/a:/b' }, { ...run, keyrings: ['/a', '/b'] }],
+  ['check a b --json', {}, { ...settings, kind: 'check', json: true, names: ['a', 'b'] }],
   ['run --verbose backup pre --dry-run', {}, { ...run, verbose: true, dryRun: true }],
   ['run -v backup pre', {}, { ...run, verbose: true }],
-  ['list', {}, { kind: 'list', event: run.event, sources: run.sources, json: false }],
-  [
-    'list --json restore',
-    {},
-    { kind: 'list', event: { operation: 'restore', state: 'pre' }, sources: run.sources, json: true },
-  ],
+  ['list', {}, { ...list }],
+  ['list --json restore', {}, { ...list, event: { operation: 'restore', state: 'pre' }, json: true }],
   ['fixclock restore pre', {}, { kind: 'fixclock', event: { operation: 'restore', state: 'pre' } }],
 ];
 for (const [line, env, expected] of requests) {
@@ -79,7 +86,16 @@ const errors: [string, string][] = [
   ['run backup pre --hooks --verbose', "option '--hooks' needs a value"],
   ['run --hooks= backup pre', "option '--hooks=' needs a value"],
   ['run backup pre --hooks /a --hooks /b', "option '--hooks' is given twice"],
-  ['run backup pre --only a/b', "--only takes the name of a hook, not a path: 'a/b'"],
+  [
+    'run backup pre --timeout 1d',
+    "--timeout: '1d' is no duration, write it as 90s, 5m or 6h (at most 500h), or 0 for none",
+  ],
+  [
+    'run backup pre --timeout 501h',
+    "--timeout: '501h' is no duration, write it as 90s, 5m or 6h (at most 500h), or 0 for none",
+  ],
+  ['check ../x', "it takes the name of a hook, not a path: '../x'"],
+  ['run backup pre --only a/b', "it takes the name of a hook, not a path: 'a/b'"],
   ['run backup pre --hooks /a\ufffd', '--hooks is not valid UTF-8'],
 ];
 for (const [line, message] of errors) {
@@ -104,7 +120,7 @@ test('words after -- are no options', () => {
   );
 });
 
-for (const command of [undefined, 'run', 'list', 'fixclock']) {
+for (const command of [undefined, 'run', 'list', 'check', 'fixclock']) {
   test(`help of ${command ?? 'all'} fits 80 columns`, () => {
     for (const line of help(command).split('\n')) assert.ok(line.length <= 80, line);
   });

@@ -454,6 +454,8 @@ for (const program of programs) {
           source: 'local',
           status: 'broken',
           reason: `its interpreter '/x' is missing (install that, or correct the first line of the hook, ${disable})`,
+          timeoutSeconds: 21600,
+          failure: 'stop',
         },
         {
           name: 'b',
@@ -461,8 +463,18 @@ for (const program of programs) {
           source: 'local',
           status: 'disabled',
           reason: 'is not executable (chmod +x enables it)',
+          timeoutSeconds: 21600,
+          failure: 'stop',
         },
-        { name: 'a', path: `${directory}/a`, source: 'local', status: 'enabled', reason: null },
+        {
+          name: 'a',
+          path: `${directory}/a`,
+          source: 'local',
+          status: 'enabled',
+          reason: null,
+          timeoutSeconds: 21600,
+          failure: 'stop',
+        },
       ],
     });
   });
@@ -607,7 +619,8 @@ tklbam-hooks: '${directory}/a' succeeded after N s
     assert.equal(readFileSync(join(directory, '.status'), 'utf8'), '1\n');
   });
 
-  if (program.name !== 'package') {
+  // In a user name space of an ordinary user, / belongs to nobody, and hooks are refused for that.
+  if (program.name !== 'package' && isRoot) {
     it('values of /etc/default/tklbam-hooks stand below the caller’s', t => {
       const directory = hooksDirectory(t);
       place(directory, 'show', '#!/bin/sh\necho "$A $B"\n');
@@ -615,17 +628,7 @@ tklbam-hooks: '${directory}/a' succeeded after N s
       // A name space of its own: this machine's /etc stays as it is.
       const script =
         'mount -t tmpfs none /etc/default && printf %s "$0" >/etc/default/tklbam-hooks && exec "$@"';
-      const args = [
-        ...(isRoot ? ['-m'] : ['-rm']),
-        'sh',
-        '-c',
-        script,
-        defaults,
-        ...program.command,
-        'run',
-        'backup',
-        'pre',
-      ];
+      const args = ['-m', 'sh', '-c', script, defaults, ...program.command, 'run', 'backup', 'pre'];
       const ran = spawnSync('unshare', args, { encoding: 'utf8', env: { ...plainEnvironment, B: 'caller' } });
       const warning = 'tklbam-hooks: /etc/default/tklbam-hooks: line 4 is not NAME=VALUE, ignoring it\n';
       assert.deepEqual(ending(ran), [0, 'of the file caller\n', warning]);
@@ -636,7 +639,7 @@ tklbam-hooks: '${directory}/a' succeeded after N s
       const script =
         'mount -t tmpfs -o noexec none "$0" && printf "#!/bin/sh\\n" >"$0/x" && chmod 755 "$0" "$0/x" && exec "$@"';
       const command = [...program.command, 'run', 'backup', 'pre', '--hooks', directory];
-      const args = [...(isRoot ? ['-m'] : ['-rm']), 'sh', '-c', script, directory, ...command];
+      const args = ['-m', 'sh', '-c', script, directory, ...command];
       const ran = spawnSync('unshare', args, { encoding: 'utf8', env: plainEnvironment });
       assert.deepEqual(ending(ran), [
         1,

@@ -14,9 +14,9 @@ import {
   openntpdInSync,
   parseDetectVirt,
   parseServers,
-  searchPath,
   TOOLS,
 } from '../src/fixclock.ts';
+import { searchPath } from '../src/search.ts';
 import { cacheDirectory } from './harness.ts';
 import { type NtpServer, startNtpServer } from './ntp-server.ts';
 
@@ -243,7 +243,7 @@ Storage services and Duplicity need the right time: this stops the backup.
 test('a warning does not say that the backup stops', () => {
   const text = explain({ kind: 'no-tool' }, event, true);
   assert.match(text, /^fixclock: warning: could not set the clock, going on\n/);
-  assert.match(text, /apt install ntpsec-ntpdate \(on Debian 11: apt install ntpdate\)/);
+  assert.match(text, /apt install ntpsec-ntpdate/);
   assert.doesNotMatch(text, /stops|FIXCLOCK=warn/);
 });
 
@@ -459,12 +459,7 @@ for (const suite of ['bullseye', 'bookworm', 'trixie'] as const) {
 
 test('without any tool, the message names the package to install', () => {
   const prepare = remove('ntpdate', 'chronyd', 'ntpdig', 'sntp');
-  assertEnds(
-    onMachine({ prepare }),
-    1,
-    '',
-    /apt install ntpsec-ntpdate \(on Debian 11: apt install ntpdate\)/,
-  );
+  assertEnds(onMachine({ prepare }), 1, '', /apt install ntpsec-ntpdate/);
 });
 
 test('a server that answers garbage is a failure', async () => {

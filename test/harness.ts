@@ -1,9 +1,20 @@
 // What the process tests share: hooks directories that can be trusted, and the program in each of its forms.
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const root = new URL('..', import.meta.url).pathname;
 
@@ -116,4 +127,84 @@ export const isRoot = process.getuid?.() === 0;
 
 for (const { command } of programs) {
   if (!existsSync(command[0])) throw new Error(`${command[0]} is missing: run 'npm run build' first`);
+}
+
+/** A run that goes on while the test does something to it. */
+export interface Running {
+  readonly child: ChildProcess;
+  /** All that was written to stdout so far. */
+  readonly stdout: () => string;
+  /** Resolves when stdout holds the text. */
+  readonly says: (text: string) => Promise<void>;
+  /** Exit status, or the signal that ended it, and stderr. Does not wait for those who hold its output open. */
+  readonly ended: Promise<[number | string | null, string]>;
+  /** The processes that descend from it, whatever became of their parents and sessions. */
+  readonly left: () => readonly number[];
+}
+
+/** Every process that it starts bears a mark in its environment, and is killed after the test. */
+export function start(
+  t: TestContext,
+  command: readonly [string, ...string[]],
+  env: Readonly<Record<string, string>> = {},
+): Running {
+  const mark = `TEST_MARK=${Date.now()}.${Math.random()}`;
+  const [file, ...args] = command;
+  const child = spawn(file, args, {
+    cwd: '/',
+    env: { ...plainEnvironment, ...env, TEST_MARK: mark.slice('TEST_MARK='.length) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data: Buffer) => {
+    stdout += data;
+  });
+  child.stderr.on('data', (data: Buffer) => {
+    stderr += data;
+  });
+  const left = (): number[] => marked(mark).filter(pid => pid !== child.pid);
+  t.after(() => {
+    for (const pid of marked(mark)) killIfThere(pid);
+    child.stdout.destroy();
+    child.stderr.destroy();
+  });
+  return {
+    child,
+    stdout: () => stdout,
+    says: async text => {
+      while (!stdout.includes(text)) {
+        if (child.exitCode !== null) throw new Error(`ended without saying '${text}': ${stdout}${stderr}`);
+        await sleep(10);
+      }
+    },
+    ended: new Promise(resolve => {
+      child.on('exit', (status, signal) => {
+        // What it wrote last may not have been read yet.
+        setImmediate(() => resolve([status ?? signal, stderr]));
+      });
+    }),
+    left,
+  };
+}
+
+function marked(mark: string): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(mark);
+      } catch {
+        return false;
+      }
+    });
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself.
+  }
 }

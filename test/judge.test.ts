@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NO_HEADER } from '../src/header.ts';
 import { judge } from '../src/judge.ts';
 import type { Candidate, FileFacts } from '../src/types.ts';
 
@@ -17,6 +18,8 @@ function hook(change: Partial<Candidate> = {}): Candidate {
     program: { kind: 'script', interpreter: '/bin/sh', argument: '' },
     access: 'ok',
     interpreterAccess: 'ok',
+    trail: [],
+    header: NO_HEADER,
     ...change,
   };
 }
@@ -86,11 +89,6 @@ const cases: [string, Partial<Candidate>, unknown][] = [
   ],
   ['a name that is not UTF-8', { name: '\ufffd', bytes: Buffer.from([0xff]) }, broken('name-not-utf8')],
   ['on a noexec mount', { access: 'EACCES' }, broken('noexec')],
-  [
-    'a profile hook, for which no signature was checked',
-    { source: { kind: 'profile', directory: '/p/hooks.d' } },
-    skip('unsigned'),
-  ],
   ['CRLF', script('/bin/sh\r'), broken('crlf')],
   ['CRLF behind env', script('/usr/bin/env', 'python3\r'), broken('crlf')],
   ['CRLF behind another interpreter, which may take it', script('/usr/bin/perl', '-w\r'), { kind: 'run' }],
@@ -125,7 +123,7 @@ for (const [what, change, expected] of cases) {
 const denials: [string, FileFacts, string][] = [
   ['its owner only', { ...file, uid: 0, mode: 0o700 }, 'no-permission'],
   ['its owner, who we are', { ...file, uid: 1000, mode: 0o700 }, 'noexec'],
-  ['all but its owner, who we are', { ...file, uid: 1000, mode: 0o677 }, 'no-permission'],
+  ['others but not its owner, who we are', { ...file, uid: 1000, mode: 0o655 }, 'no-permission'],
   ['a group of ours', { ...file, gid: 4, mode: 0o710 }, 'noexec'],
   ['a group that is not ours', { ...file, gid: 5, mode: 0o710 }, 'no-permission'],
 ];
@@ -134,3 +132,55 @@ for (const [whom, facts, defect] of denials) {
     assert.deepEqual(judge(hook({ file: facts, access: 'EACCES' }), byUser), broken(defect));
   });
 }
+
+const refuse = (refusal: object) => ({ kind: 'refuse', refusal });
+for (const mode of [0o775, 0o757, 0o777, 0o722, 0o1777]) {
+  test(`a hook with mode ${mode.toString(8)} is refused`, () => {
+    const expected = refuse({ kind: 'writable', mode, directory: undefined });
+    assert.deepEqual(judge(hook({ file: { ...file, mode } }), byRoot), expected);
+  });
+  test(`a hook below a directory with mode ${mode.toString(8)} is refused`, () => {
+    const trail = [
+      { path: '/', uid: 0, mode: 0o755 },
+      { path: '/x', uid: 0, mode },
+      { path: '/x/y', uid: 0, mode: 0o755 },
+    ];
+    assert.deepEqual(judge(hook({ trail }), byRoot), refuse({ kind: 'writable', mode, directory: '/x' }));
+  });
+}
+for (const mode of [0o4755, 0o2755, 0o6755]) {
+  test(`a hook with mode ${mode.toString(8)} is refused`, () => {
+    assert.deepEqual(judge(hook({ file: { ...file, mode } }), byRoot), refuse({ kind: 'set-id' }));
+  });
+}
+for (const mode of [0o700, 0o755, 0o511, 0o1755]) {
+  test(`a hook with mode ${mode.toString(8)} is run`, () => {
+    assert.deepEqual(judge(hook({ file: { ...file, mode } }), byRoot), { kind: 'run' });
+  });
+}
+const owners: [string, number, typeof byRoot, boolean][] = [
+  ['root, for root', 0, byRoot, true],
+  ['a user, for root', 1000, byRoot, false],
+  ['root, for a user', 0, byUser, true],
+  ['a user, for that user', 1000, byUser, true],
+  ['another user', 1001, byUser, false],
+];
+for (const [whose, uid, by, isTrusted] of owners) {
+  test(`a hook of ${whose}: ${isTrusted ? 'run' : 'refused'}`, () => {
+    const expected = isTrusted ? { kind: 'run' } : refuse({ kind: 'owner', uid, directory: undefined });
+    assert.deepEqual(judge(hook({ file: { ...file, uid } }), by), expected);
+  });
+  test(`a hook in a directory of ${whose}: ${isTrusted ? 'run' : 'refused'}`, () => {
+    const trail = [{ path: '/x', uid, mode: 0o755 }];
+    const expected = isTrusted ? { kind: 'run' } : refuse({ kind: 'owner', uid, directory: '/x' });
+    assert.deepEqual(judge(hook({ trail }), by), expected);
+  });
+}
+test('a hook that is refused and broken is refused', () => {
+  const change = { file: { ...file, mode: 0o777 }, ...script('sh') };
+  assert.deepEqual(judge(hook(change), byRoot).kind, 'refuse');
+});
+test('what is disabled or passed over is not refused', () => {
+  assert.deepEqual(judge(hook({ file: { ...file, mode: 0o666 } }), byRoot), skip('disabled'));
+  assert.deepEqual(judge(hook({ name: 'a.bak', file: { ...file, mode: 0o777 } }), byRoot), skip('name'));
+});

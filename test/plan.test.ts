@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NO_HEADER } from '../src/header.ts';
 import { completePath, plan } from '../src/plan.ts';
 import type {
   Candidate,
@@ -26,6 +27,8 @@ function judged(source: HookSource, name: string, verdict: Verdict = { kind: 'ru
     program: { kind: 'shell-text' },
     access: 'ok',
     interpreterAccess: 'ok',
+    trail: [],
+    header: NO_HEADER,
   };
   return { hook, verdict };
 }
@@ -43,6 +46,8 @@ function planned({ state, entries = three, listings = [], only = [], env = {} }:
     kind: 'run',
     event: { operation: 'backup', state },
     sources: [local, profile],
+    keyrings: undefined,
+    timeoutMs: 1000,
     cwd: '/w',
     only,
     dryRun: false,

@@ -1,0 +1,178 @@
+// What would go wrong at night, found by day. Reads hooks, runs none.
+import { spawnSync } from 'node:child_process';
+import { basename } from 'node:path';
+import { escapeControls } from './cli.ts';
+import { describeDefect, describeErrno, describeRefusal, describeSkip } from './report.ts';
+import { findProgram, searchPath } from './search.ts';
+import type { Candidate, Environment, Finding, Judged, Listing, Program, Skip } from './types.ts';
+
+/**
+ * `names`: of the entries to look at, and no others; empty for all. `missingTool` tells why the clock could not be set; undefined if it
+ * could.
+ */
+export function check(
+  listings: readonly Listing[],
+  judged: readonly Judged[],
+  names: readonly string[],
+  env: Environment,
+  missingTool: (env: Environment) => Why | undefined,
+): readonly Finding[] {
+  const directories = listings.flatMap(({ source, state }): Finding[] => {
+    if (typeof state === 'string') return [];
+    const reason = `the hooks directory cannot be read: ${describeErrno(state.error)}`;
+    return [{ name: undefined, path: source.directory, kind: 'unreadable', reason, remedy: 'mend that' }];
+  });
+  const absent = names
+    .filter(name => !judged.some(({ hook }) => hook.name === name))
+    .map((name): Finding => {
+      const reason = 'it is in none of the hooks directories';
+      return { name, path: name, kind: 'no-such-entry', reason, remedy: "see 'tklbam-hooks list'" };
+    });
+  const found = judged
+    .filter(({ hook }) => names.length === 0 || names.includes(hook.name))
+    .flatMap(({ hook, verdict }) => {
+      const whys = [
+        ...ofVerdict(hook, verdict, names.length > 0),
+        ...(verdict.kind === 'run' ? ofHook(hook, env, missingTool) : []),
+      ];
+      return whys.map((why): Finding => ({ name: hook.name, path: hook.path, ...why }));
+    });
+  return [...directories, ...absent, ...found];
+}
+
+interface Why {
+  readonly kind: Finding['kind'];
+  /** Both of one line. */
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+const SWITCH_OFF = 'chmod -x it to disable it';
+
+function ofVerdict(hook: Candidate, verdict: Judged['verdict'], isAsked: boolean): Why[] {
+  switch (verdict.kind) {
+    case 'run':
+      return [];
+    case 'refuse':
+      return [{ kind: 'refused', ...describeRefusal(verdict.refusal) }];
+    case 'broken':
+      return [{ kind: 'broken', ...describeDefect(verdict.defect) }];
+    case 'skip':
+      return ofSkip(hook, verdict.why, isAsked);
+  }
+}
+
+/** `isAsked`: by its name, so that what is ordinary is told too. */
+function ofSkip({ name, file }: Candidate, why: Skip, isAsked: boolean): Why[] {
+  const isExecutable = 'type' in file && file.type === 'file' && (file.mode & 0o111) !== 0;
+  switch (why) {
+    case 'no-signature': {
+      const remedy = `put NAME.sig beside it, or ${SWITCH_OFF}`;
+      return [{ kind: 'unverified', reason: `it ${describeSkip(why)}`, remedy }];
+    }
+    case 'no-keyring': {
+      const remedy = `name one with --keyring or TKLBAM_HOOKS_KEYRING, or ${SWITCH_OFF}`;
+      return [{ kind: 'unverified', reason: `it ${describeSkip(why)}`, remedy }];
+    }
+    case 'no-gpgv':
+      return [{ kind: 'unverified', reason: `it ${describeSkip(why)}`, remedy: SWITCH_OFF }];
+    case 'name': {
+      if (!isExecutable) return [];
+      const isLeftover = /\.(?:dpkg|ucf)-[^.]*$/.test(name);
+      const remedy = isLeftover
+        ? 'compare it with the hook it was left beside, then remove it'
+        : `rename it to have it run, or ${SWITCH_OFF}`;
+      return [{ kind: 'passed-over', reason: `it ${describeSkip(why)}, and is executable`, remedy }];
+    }
+    case 'masked':
+      return isExecutable
+        ? [{ kind: 'empty', reason: 'it is empty, so nothing runs', remedy: SWITCH_OFF }]
+        : [];
+    case 'disabled': {
+      if (!isAsked) return [];
+      return [
+        { kind: why, reason: 'it is not executable, so it does not run', remedy: 'chmod +x enables it' },
+      ];
+    }
+    case 'not-a-file':
+      return [];
+  }
+}
+
+function ofHook(
+  { name, path, program, header }: Candidate,
+  env: Environment,
+  missingTool: (env: Environment) => Why | undefined,
+): Why[] {
+  const faults = header.faults.map(({ line, text }): Why => {
+    const reason = `line ${line}: cannot read '${escapeControls(text)}'`;
+    return { kind: 'header', reason, remedy: 'it is one of timeout=DURATION, failure=warn' };
+  });
+  const clock = name === 'fixclock' ? missingTool(env) : undefined;
+  return [
+    ...faults,
+    ...ofProgram(program, env),
+    ...ofSyntax(path, program, env),
+    ...(clock === undefined ? [] : [clock]),
+  ];
+}
+
+function ofProgram(program: Program | undefined, env: Environment): Why[] {
+  if (program?.kind === 'shell-text') {
+    const reason = 'it has no #! line, so /bin/sh runs it';
+    return [{ kind: 'no-interpreter-line', reason, remedy: 'begin it with #!/bin/sh' }];
+  }
+  if (program?.kind !== 'script') return [];
+  const word = soughtByEnv(program);
+  if (word !== undefined && findProgram(word, searchPath(env.PATH)) === undefined) {
+    const reason = `its interpreter '${escapeControls(word)}' is in no directory of PATH`;
+    const remedy = `install that, or correct the first line of the hook, or ${SWITCH_OFF}`;
+    return [{ kind: 'broken', reason, remedy }];
+  }
+  if (program.argument.endsWith('\r')) {
+    const reason = 'its first line ends in CRLF, as written on Windows';
+    return [{ kind: 'carriage-return', reason, remedy: "sed -i 's/\\r$//' it" }];
+  }
+  return [];
+}
+
+/** What the shell says of it without running it. */
+function ofSyntax(path: string, program: Program | undefined, env: Environment): Why[] {
+  const shell = shellOf(program);
+  const file =
+    shell === undefined || shell.startsWith('/') ? shell : findProgram(shell, searchPath(env.PATH));
+  if (file === undefined) return [];
+  const { status, stderr } = spawnSync(file, ['-n', path], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe'],
+    // Nothing of the caller's: some variables are scripts that a shell runs when it starts.
+    env: { PATH: searchPath(undefined), LC_ALL: 'C' },
+    timeout: 10_000,
+    killSignal: 'SIGKILL',
+    maxBuffer: 1 << 20,
+  });
+  if (status === 0) return [];
+  // Behind the path, which may have line breaks of its own.
+  const [said = ''] = (stderr ?? '').replaceAll(`${path}: `, '').trim().split('\n');
+  const reason = `${basename(file)} -n says: ${escapeControls(said)}`;
+  return [{ kind: 'syntax', reason, remedy: `correct that, or ${SWITCH_OFF}` }];
+}
+
+/** The interpreter, if it is one that takes -n. */
+function shellOf(program: Program | undefined): string | undefined {
+  if (program?.kind === 'shell-text') return '/bin/sh';
+  if (program?.kind !== 'script') return undefined;
+  const word = soughtByEnv(program) ?? program.interpreter;
+  return /^(?:ba|da|k|mk|z)?sh$/.test(basename(word)) ? word : undefined;
+}
+
+/** The program that env(1) looks for in PATH, where it is given nothing else. */
+function soughtByEnv({
+  interpreter,
+  argument,
+}: {
+  interpreter: string;
+  argument: string;
+}): string | undefined {
+  return basename(interpreter) === 'env' && /^[^-=\s][^=\s]*$/.test(argument) ? argument : undefined;
+}

@@ -1,0 +1,83 @@
+// The time limit of a hook whose runner was killed with SIGKILL. A small shell waits for the runner's end of a pipe to close, and does
+// nothing else as long as it is open: it costs an appliance less than a second Node.js would.
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Step } from './types.ts';
+
+/**
+ * Reads a line `DEADLINE STATE NAME` before each hook, an empty one after it; the deadline is in seconds of uptime, since hooks set the
+ * clock. At the end of input, if a hook was running, it waits for its deadline, and then ends what bears the session, state and name in
+ * its environment.
+ */
+const SCRIPT = `
+while read -r line; do hook=$line; done
+[ -n "$hook" ] || exit 0
+deadline=\${hook%% *} state=\${hook#* }
+name=\${state#* } state=\${state%% *}
+uptime() { read -r now rest </proc/uptime; echo "\${now%.*}"; }
+while left=$((deadline - $(uptime))); [ "$left" -gt 0 ]; do sleep "$left"; done
+signal() {
+    for environ in /proc/[0-9]*/environ; do
+        for entry in "SESSION=$1" "STATE=$state" "NAME=$name"; do
+            grep -qszxF -e "TKLBAM_HOOK_$entry" "$environ" || continue 2
+        done
+        pid=\${environ#/proc/}
+        kill -s "$2" "\${pid%/*}" && sent=yes
+    done
+}
+signal "$1" TERM
+signal "$1" CONT
+sleep 10
+for round in 1 2 3 4 5; do sent=; signal "$1" KILL; [ -n "$sent" ] || break; done
+`;
+
+export interface Watchdog {
+  readonly starts: (step: Step) => void;
+  readonly ended: () => unknown;
+}
+
+/** Starts it. Undefined where there are no processes or descriptors left for it: the hook will tell. */
+export function watchdog(session: string): Watchdog | undefined {
+  const pipe = open(session);
+  if (pipe === undefined) return undefined;
+  return {
+    starts: ({ args: [, state], hook: { name }, timeoutMs }) => {
+      const now = uptime();
+      // A line break would end the line.
+      if (now === undefined || timeoutMs === undefined || name.includes('\n')) return;
+      pipe.write(`${Math.ceil(now + timeoutMs / 1000)} ${state} ${name}\n`);
+    },
+    ended: () => pipe.write('\n'),
+  };
+}
+
+/** Its standard input. */
+function open(session: string): Socket | undefined {
+  try {
+    const child = spawn('/bin/sh', ['-c', SCRIPT, 'tklbam-hooks-watchdog', session], {
+      cwd: '/',
+      // A session of its own: what ends the runner must not end it too.
+      detached: true,
+      env: { PATH: '/usr/bin:/bin' },
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    child.on('error', () => {});
+    child.unref();
+    if (!(child.stdin instanceof Socket)) return undefined;
+    child.stdin.on('error', () => {});
+    child.stdin.unref();
+    return child.stdin;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Seconds since boot; undefined where there is no /proc, and so no way to find the hook's processes either. */
+function uptime(): number | undefined {
+  try {
+    return Number.parseFloat(readFileSync('/proc/uptime', 'latin1'));
+  } catch {
+    return undefined;
+  }
+}

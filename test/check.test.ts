@@ -1,0 +1,597 @@
+// What `check` finds by day, so that nobody meets it at night.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { check } from '../src/check.ts';
+import { discover } from '../src/discover.ts';
+import type { Finding, Judged } from '../src/types.ts';
+import {
+  ending,
+  hooksDirectory,
+  install,
+  isRoot,
+  place,
+  plainEnvironment,
+  programs,
+  type RunOptions,
+  run,
+  scratch,
+} from './harness.ts';
+import { makeKeys } from './keys.ts';
+
+const SCRIPT = '#!/bin/sh\nexit 0\n';
+const keys = makeKeys(SCRIPT);
+
+const disable = 'or chmod -x it to disable it';
+const hasName = 'it has the name of a backup, package manager or data file, and is executable';
+const noClockTool = {
+  kind: 'no-clock-tool',
+  reason: 'none of ntpdate, chronyd, sntp, ntpdig is installed',
+  remedy: 'apt install ntpsec-ntpdate',
+} as const;
+
+interface Expected {
+  readonly kind: Finding['kind'];
+  /** A pattern where it is in the words of a shell. */
+  readonly reason: string | RegExp;
+  readonly remedy: string;
+}
+
+interface Case {
+  readonly what: string;
+  readonly name: string;
+  readonly findings: readonly Expected[];
+  readonly make: (path: string, directory: string, name: string) => void;
+}
+
+const foreign = Buffer.alloc(64);
+foreign.write('\x7fELF\x02\x02\x01', 'latin1');
+foreign.writeUInt16BE(22, 18);
+
+const holds =
+  (content: string | Uint8Array, mode = 0o755): Case['make'] =>
+  (_path, directory, name) =>
+    place(directory, name, content, mode);
+const noInterpreterLine: Expected = {
+  kind: 'no-interpreter-line',
+  reason: 'it has no #! line, so /bin/sh runs it',
+  remedy: 'begin it with #!/bin/sh',
+};
+const syntax = (shell: string, said: string): Expected => ({
+  kind: 'syntax',
+  reason: new RegExp(`^${shell} -n says: (?:line )?${said}`, 'i'),
+  remedy: `correct that, ${disable}`,
+});
+const carriageReturn = 'its first line ends in CRLF, as written on Windows';
+
+const cases: readonly Case[] = [
+  // All is well.
+  { what: 'a shell script', name: 'sh', findings: [], make: holds(SCRIPT) },
+  { what: 'a bash script', name: 'bash', findings: [], make: holds('#!/bin/bash\na=(1 2)\n[[ $a ]]\n') },
+  { what: 'bash by way of env', name: 'env', findings: [], make: holds('#!/usr/bin/env bash\na=(1 2)\n') },
+  { what: 'env with options', name: 'env-S', findings: [], make: holds('#!/usr/bin/env -S sh -e\n') },
+  { what: 'what is no shell script', name: 'perl', findings: [], make: holds('#!/usr/bin/perl\nif (\n') },
+  { what: 'a program', name: 'elf', findings: [], make: path => copyFileSync('/bin/true', path) },
+  {
+    what: 'a header that can be read',
+    name: 'header',
+    findings: [],
+    make: holds('#!/bin/sh\n# tklbam-hooks: timeout=20m failure=warn\n'),
+  },
+  {
+    what: 'a hook that is switched off, whatever is in it',
+    name: 'off',
+    findings: [],
+    make: holds('if (', 0o644),
+  },
+  { what: 'a mask', name: 'mask', findings: [], make: path => symlinkSync('/dev/null', path) },
+  { what: 'a mask that is an empty file', name: 'empty-mask', findings: [], make: holds('', 0o644) },
+  { what: 'a directory', name: 'directory', findings: [], make: path => mkdirSync(path) },
+  {
+    what: 'a FIFO',
+    name: 'fifo',
+    findings: [],
+    make: path => assert.equal(spawnSync('mkfifo', ['-m', '755', path]).status, 0),
+  },
+  { what: 'a backup that is not executable', name: 'a.bak', findings: [], make: holds(SCRIPT, 0o644) },
+  { what: 'data that is not executable', name: 'a.conf', findings: [], make: holds('a=b', 0o644) },
+
+  // Refused.
+  {
+    what: 'mode 777',
+    name: 'mode-777',
+    findings: [
+      { kind: 'refused', reason: 'it is writable by everybody', remedy: `chmod go-w it, ${disable}` },
+    ],
+    make: holds(SCRIPT, 0o777),
+  },
+  {
+    what: 'set-id',
+    name: 'mode-4755',
+    findings: [
+      { kind: 'refused', reason: 'it is set-user-ID or set-group-ID', remedy: `chmod ug-s it, ${disable}` },
+    ],
+    make: holds(SCRIPT, 0o4755),
+  },
+
+  // Cannot be started.
+  {
+    what: 'a missing interpreter',
+    name: 'interpreter',
+    findings: [
+      {
+        kind: 'broken',
+        reason: "its interpreter '/nonexistent/sh' is missing",
+        remedy: `install that, or correct the first line of the hook, ${disable}`,
+      },
+    ],
+    make: holds('#!/nonexistent/sh\n'),
+  },
+  {
+    what: 'an interpreter that env will not find',
+    name: 'interpreter-env',
+    findings: [
+      {
+        kind: 'broken',
+        reason: "its interpreter 'nonexistent-sh' is in no directory of PATH",
+        remedy: `install that, or correct the first line of the hook, ${disable}`,
+      },
+    ],
+    make: holds('#!/usr/bin/env nonexistent-sh\n'),
+  },
+  {
+    what: 'a relative interpreter',
+    name: 'interpreter-relative',
+    findings: [
+      {
+        kind: 'broken',
+        reason: "its interpreter 'sh' is not an absolute path",
+        remedy: `correct its first line, ${disable}`,
+      },
+    ],
+    make: holds('#!sh\n'),
+  },
+  {
+    what: 'CRLF after #!',
+    name: 'crlf',
+    findings: [{ kind: 'broken', reason: carriageReturn, remedy: `sed -i 's/\\r$//' it, ${disable}` }],
+    make: holds('#!/bin/sh\r\nexit 0\r\n'),
+  },
+  {
+    what: 'a byte order mark',
+    name: 'bom',
+    findings: [
+      {
+        kind: 'broken',
+        reason: 'it starts with a byte order mark',
+        remedy: `sed -i '1s/^\\xef\\xbb\\xbf//' it, ${disable}`,
+      },
+    ],
+    make: holds(`\ufeff${SCRIPT}`),
+  },
+  {
+    what: 'another architecture',
+    name: 'foreign',
+    findings: [
+      {
+        kind: 'broken',
+        reason: 'it was built for another architecture (ELF machine 22)',
+        remedy: `install the build for this one, ${disable}`,
+      },
+    ],
+    make: holds(foreign),
+  },
+  {
+    what: 'garbage',
+    name: 'garbage',
+    findings: [
+      { kind: 'broken', reason: 'it is neither a script nor a program', remedy: `replace it, ${disable}` },
+    ],
+    make: holds('PK\x03\x04\0\0'),
+  },
+  {
+    what: 'a dangling link, its target of two lines',
+    name: 'dangling',
+    findings: [
+      {
+        kind: 'broken',
+        reason: "its target '/nonexistent/a\\x0ab' is missing",
+        remedy: 'restore the target, or remove the link',
+      },
+    ],
+    make: path => symlinkSync('/nonexistent/a\nb', path),
+  },
+  {
+    what: 'a link to itself',
+    name: 'loop',
+    findings: [
+      { kind: 'broken', reason: 'it is a link that leads back to itself', remedy: 'remove the link' },
+    ],
+    make: path => symlinkSync('loop', path),
+  },
+  {
+    what: 'a name of two lines',
+    name: 'a\nb',
+    findings: [
+      {
+        kind: 'broken',
+        reason: "its interpreter '/x' is missing",
+        remedy: `install that, or correct the first line of the hook, ${disable}`,
+      },
+    ],
+    make: holds('#!/x\n'),
+  },
+
+  // Runs otherwise than its author thinks, or not at all.
+  { what: 'no #!', name: 'no-line', findings: [noInterpreterLine], make: holds('exit 0\n') },
+  {
+    what: 'no #!, and a syntax error',
+    name: 'no-line-syntax',
+    findings: [noInterpreterLine, syntax('sh', '.*syntax error')],
+    make: holds('echo (\n'),
+  },
+  {
+    what: 'a carriage return behind an argument of the interpreter',
+    name: 'crlf-argument',
+    findings: [{ kind: 'carriage-return', reason: carriageReturn, remedy: "sed -i 's/\\r$//' it" }],
+    make: holds('#!/bin/sh -e\r\nexit 0\n'),
+  },
+  {
+    what: 'a syntax error for sh',
+    name: 'syntax-sh',
+    findings: [syntax('sh', '3: Syntax error')],
+    make: holds('#!/bin/sh\nif true; then\n'),
+  },
+  {
+    what: 'a syntax error for bash',
+    name: 'syntax-bash',
+    findings: [syntax('bash', '2: syntax error near unexpected token `fi')],
+    make: holds('#!/bin/bash\nfi\n'),
+  },
+  {
+    what: 'a syntax error for bash by way of env',
+    name: 'syntax-env',
+    findings: [syntax('bash', '3: syntax error: unexpected end of file')],
+    make: holds('#!/usr/bin/env bash\nfoo() {\n'),
+  },
+  {
+    what: 'bash’s words in a script for sh',
+    name: 'syntax-bashism',
+    findings: [syntax('sh', '2: Syntax error')],
+    make: holds('#!/bin/sh\na=(1 2)\n'),
+  },
+  {
+    what: 'a header with two words that mean nothing',
+    name: 'header-words',
+    findings: [
+      {
+        kind: 'header',
+        reason: "line 3: cannot read 'tiemout=5m'",
+        remedy: 'it is one of timeout=DURATION, failure=warn',
+      },
+      {
+        kind: 'header',
+        reason: "line 3: cannot read 'failure=\\x1b[31m'",
+        remedy: 'it is one of timeout=DURATION, failure=warn',
+      },
+    ],
+    make: holds('#!/bin/sh\n\n# tklbam-hooks: tiemout=5m failure=\x1b[31m timeout=1m\n'),
+  },
+  {
+    what: 'an empty hook that is executable',
+    name: 'empty',
+    findings: [
+      { kind: 'empty', reason: 'it is empty, so nothing runs', remedy: 'chmod -x it to disable it' },
+    ],
+    make: holds(''),
+  },
+  ...['dpkg-dist', 'dpkg-old', 'dpkg-new', 'ucf-dist'].map(
+    (ending): Case => ({
+      what: `an executable .${ending}`,
+      name: `sh.${ending}`,
+      findings: [
+        {
+          kind: 'passed-over',
+          reason: hasName,
+          remedy: 'compare it with the hook it was left beside, then remove it',
+        },
+      ],
+      make: holds(SCRIPT),
+    }),
+  ),
+  ...['sh.bak', 'sh~', '.hidden', 'sh.disabled'].map(
+    (name): Case => ({
+      what: `an executable ${name}`,
+      name,
+      findings: [{ kind: 'passed-over', reason: hasName, remedy: `rename it to have it run, ${disable}` }],
+      make: holds(SCRIPT),
+    }),
+  ),
+];
+
+const matches = (text: string, expected: string | RegExp): boolean =>
+  typeof expected === 'string' ? text === expected : expected.test(text);
+
+for (const program of programs) {
+  const it = (title: string, body: (t: TestContext) => void): void => {
+    test(`${program.name}: ${title}`, body);
+  };
+  const checks = (directory: string, words: readonly string[] = [], options: RunOptions = {}) =>
+    ending(run(program, ['check', '--hooks', directory, ...words], options));
+  const asJson = (directory: string, words: readonly string[] = []): readonly Finding[] => {
+    const [status, stdout, stderr] = checks(directory, ['--json', ...words]);
+    const { findings } = JSON.parse(stdout);
+    assert.deepEqual([status, stderr], [findings.length === 0 ? 0 : 1, '']);
+    return findings;
+  };
+  const usage = (text: string) => [2, '', `tklbam-hooks: ${text}\nTry 'tklbam-hooks --help'.\n`];
+
+  test(`${program.name}: check`, async t => {
+    const directory = hooksDirectory(t);
+    for (const { name, make } of cases) make(join(directory, name), directory, name);
+    const [status, stdout, stderr] = checks(directory);
+    const all = asJson(directory);
+    const lines = stdout.split('\n').slice(0, -1);
+    for (const { what, name, findings } of cases) {
+      const kinds = findings.map(({ kind }) => kind).join(', ');
+      await t.test(`${what}: ${kinds === '' ? 'all is well' : kinds}`, () => {
+        const path = join(directory, name);
+        const own = all.filter(each => each.name === name);
+        assert.deepEqual(
+          own.map(each => [each.path, each.kind, each.remedy]),
+          findings.map(({ kind, remedy }) => [path, kind, remedy]),
+        );
+        for (const [index, { reason }] of findings.entries()) {
+          assert.ok(matches(own[index]?.reason ?? '', reason), own[index]?.reason);
+        }
+        const shown = `'${path.replace('\n', '\\x0a')}': `;
+        assert.deepEqual(
+          lines.filter(line => line.startsWith(shown)),
+          own.map(({ reason, remedy }) => `${shown}${reason} (${remedy})`),
+        );
+      });
+    }
+    await t.test('each finding is one line, in byte order of the names, and nothing else is said', () => {
+      assert.deepEqual([status, stderr, lines.length], [1, '', all.length]);
+      assert.equal(all.length, cases.flatMap(({ findings }) => findings).length);
+      const names = all.map(({ name }) => name ?? '');
+      assert.deepEqual(names, [...names].sort());
+    });
+  });
+
+  it('all is well: nothing said, status 0', t => {
+    const directory = hooksDirectory(t);
+    assert.deepEqual(checks(directory), [0, '', '']);
+    install(directory, 'exit-3');
+    assert.deepEqual(checks(directory), [0, '', '']);
+    assert.deepEqual(checks(directory, ['--json']), [0, '{\n  "findings": []\n}\n', '']);
+    assert.deepEqual(checks('/nonexistent/hooks.d'), [0, '', '']);
+  });
+
+  it('no hook is run, and nothing of the caller’s environment either', t => {
+    const directory = hooksDirectory(t);
+    const marker = join(scratch(t), 'ran');
+    const body = `touch '${marker}'\n`;
+    for (const [name, line] of Object.entries({
+      none: '',
+      sh: '#!/bin/sh\n',
+      bash: '#!/bin/bash\n',
+      env: '#!/usr/bin/env bash\n',
+    })) {
+      place(directory, name, line + body);
+      place(directory, `${name}-broken`, `${line}${body}fi\n`);
+      place(directory, `${name}-substituted`, `${line}x="$(${body})"\n: <<EOF\n$(${body})\nEOF\n`);
+    }
+    place(directory, 'startup', body);
+    const env = {
+      ENV: join(directory, 'startup'),
+      BASH_ENV: join(directory, 'startup'),
+      SHELLOPTS: 'xtrace',
+    };
+    assert.equal(checks(directory, [], { env })[0], 1);
+    assert.ok(!existsSync(marker));
+  });
+
+  it('a shell gets -n and the path, and nothing of the caller’s environment', t => {
+    const directory = hooksDirectory(t);
+    place(directory, 'x', '#!/usr/bin/env bash\n');
+    const bin = scratch(t);
+    const log = join(bin, 'log');
+    place(bin, 'bash', `#!/bin/sh\n{ printf '[%s]' "$@"; echo; env | sort; } >'${log}'\n`);
+    const env = { PATH: `${bin}:/usr/bin:/bin`, BASH_ENV: '/x', SHELLOPTS: 'noexec', LD_LIBRARY_PATH: '/x' };
+    assert.deepEqual(checks(directory, [], { env }), [0, '', '']);
+    const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+    // PWD is of the shell that the log is written by.
+    assert.equal(readFileSync(log, 'utf8'), `[-n][${directory}/x]\nLC_ALL=C\nPATH=${path}\nPWD=/\n`);
+  });
+
+  it('a directory that cannot be read', t => {
+    const directory = scratch(t);
+    place(directory, 'file', '');
+    symlinkSync('loop', join(directory, 'loop'));
+    for (const [name, why] of [
+      ['file', 'not a directory (ENOTDIR)'],
+      ['loop', 'too many links (ELOOP)'],
+    ] as const) {
+      const path = join(directory, name);
+      const reason = `the hooks directory cannot be read: ${why}`;
+      assert.deepEqual(checks(path), [1, `'${path}': ${reason} (mend that)\n`, '']);
+      assert.deepEqual(asJson(path), [{ name: null, path, kind: 'unreadable', reason, remedy: 'mend that' }]);
+    }
+  });
+
+  it('a directory that others can write to: each hook in it is refused', t => {
+    const directory = hooksDirectory(t);
+    for (const name of ['a', 'b']) install(directory, 'succeed', name);
+    chmodSync(directory, 0o775);
+    const why = `'${directory}' is writable by its group (chmod go-w '${directory}', ${disable})\n`;
+    assert.deepEqual(checks(directory), [1, `'${directory}/a': ${why}'${directory}/b': ${why}`, '']);
+  });
+
+  it('names: those alone', t => {
+    const directory = hooksDirectory(t);
+    for (const name of ['a', 'b', '-c']) place(directory, name, '');
+    place(directory, 'good', SCRIPT);
+    const empty = (name: string): string =>
+      `'${directory}/${name}': it is empty, so nothing runs (chmod -x it to disable it)\n`;
+    assert.deepEqual(checks(directory, ['a']), [1, empty('a'), '']);
+    assert.deepEqual(checks(directory, ['b', 'a']), [1, empty('a') + empty('b'), '']);
+    assert.deepEqual(checks(directory, ['good']), [0, '', '']);
+    assert.deepEqual(checks(directory, ['--', '-c']), [1, empty('-c'), '']);
+  });
+
+  it('a name that is not there', t => {
+    const directory = hooksDirectory(t);
+    place(directory, 'good', SCRIPT);
+    const reason = 'it is in none of the hooks directories';
+    const remedy = "see 'tklbam-hooks list'";
+    assert.deepEqual(checks(directory, ['good', 'dmup']), [1, `'dmup': ${reason} (${remedy})\n`, '']);
+    assert.deepEqual(asJson(directory, ['dmup']), [
+      { name: 'dmup', path: 'dmup', kind: 'no-such-entry', reason, remedy },
+    ]);
+  });
+
+  it('who asks about a hook by name is told that it is switched off', t => {
+    const directory = hooksDirectory(t);
+    place(directory, 'off', SCRIPT, 0o644);
+    const line = `'${directory}/off': it is not executable, so it does not run (chmod +x enables it)\n`;
+    assert.deepEqual(checks(directory, ['off']), [1, line, '']);
+    assert.deepEqual(checks(directory), [0, '', '']);
+  });
+
+  it('usage', t => {
+    const directory = hooksDirectory(t);
+    assert.deepEqual(
+      checks(directory, ['/etc/passwd']),
+      usage("it takes the name of a hook, not a path: '/etc/passwd'"),
+    );
+    assert.deepEqual(checks(directory, ['--timeout', '5m']), usage("'check' has no option '--timeout'"));
+    assert.deepEqual(checks(directory, ['--only', 'a']), usage("'check' has no option '--only'"));
+  });
+
+  it('an answer that could not be written is no good one', () => {
+    const words = [...program.command, 'check', '--hooks', '/nonexistent', '--json'];
+    const args = ['-c', '"$@" >/dev/full', 'sh', ...words];
+    assert.equal(spawnSync('sh', args, { cwd: '/', env: plainEnvironment }).status, 1);
+  });
+
+  it('profile hooks and their signatures', t => {
+    const profile = scratch(t);
+    const directory = join(profile, 'hooks.d');
+    mkdirSync(directory, { mode: 0o755 });
+    for (const name of ['bad', 'good', 'none']) place(directory, name, SCRIPT);
+    place(directory, 'bad.sig', 'x', 0o644);
+    place(directory, 'good.sig', keys.signature('binary'), 0o644);
+    const of = (keyring: string) => checks('/nonexistent', ['--profile', profile, '--keyring', keyring]);
+    const none = `'${directory}/none': it is a profile hook without a signature (put NAME.sig beside it, ${disable})\n`;
+    const bad = `'${directory}/bad': its signature is damaged (have it signed anew, ${disable})\n`;
+    assert.deepEqual(of(keys.keyring('good')), [1, bad + none, '']);
+    const noKeyring = 'it is a profile hook, and there is no keyring to check its signature with';
+    const [badToo, goodToo] = ['bad', 'good'].map(
+      name =>
+        `'${directory}/${name}': ${noKeyring} (name one with --keyring or TKLBAM_HOOKS_KEYRING, ${disable})\n`,
+    );
+    assert.deepEqual(of('/nonexistent/keys.gpg'), [1, `${badToo}${goodToo}${none}`, '']);
+    const words = ['--profile', profile, '--keyring', keys.keyring('good'), 'none'];
+    const reason = 'it is a profile hook without a signature';
+    const remedy = `put NAME.sig beside it, ${disable}`;
+    assert.deepEqual(asJson('/nonexistent', words), [
+      { name: 'none', path: `${directory}/none`, kind: 'unverified', reason, remedy },
+    ]);
+  });
+
+  it('a name that both directories have: both are looked at', t => {
+    const directory = hooksDirectory(t);
+    const profile = scratch(t);
+    mkdirSync(join(profile, 'hooks.d'), { mode: 0o755 });
+    place(directory, 'x', '');
+    place(join(profile, 'hooks.d'), 'x', '');
+    const empty = 'it is empty, so nothing runs (chmod -x it to disable it)';
+    const out = `'${directory}/x': ${empty}\n'${profile}/hooks.d/x': ${empty}\n`;
+    assert.deepEqual(checks(directory, ['--profile', profile, 'x']), [1, out, '']);
+  });
+
+  it('fixclock with a tool in PATH', t => {
+    const directory = hooksDirectory(t);
+    place(directory, 'fixclock', SCRIPT);
+    const bin = scratch(t);
+    place(bin, 'ntpdate', '#!/bin/sh\nexit 1\n');
+    assert.deepEqual(checks(directory, [], { env: { PATH: `${bin}:/usr/bin:/bin` } }), [0, '', '']);
+  });
+
+  if (!isRoot) {
+    it('a directory that this user may not read', t => {
+      const directory = hooksDirectory(t);
+      chmodSync(directory, 0);
+      const line = `'${directory}': the hooks directory cannot be read: permission denied (EACCES) (mend that)\n`;
+      const ended = checks(directory);
+      chmodSync(directory, 0o755);
+      assert.deepEqual(ended, [1, line, '']);
+    });
+  }
+
+  if (isRoot && program.name !== 'package') {
+    // A root directory with all that this machine has, less the tools and whatever tells a container; and processes of its own,
+    // so that the first of them is not this machine's.
+    const elsewhere = `
+      root=$1; shift
+      mount -t tmpfs -o mode=755 none "$root"
+      for each in /*; do
+        if [ -L "$each" ]; then cp -P "$each" "$root"
+        elif [ -d "$each" ]; then
+          mkdir "$root$each"
+          case $each in
+            /run) ;;
+            /proc) mount -t proc none "$root/proc" ;;
+            *) mount --rbind "$each" "$root$each" ;;
+          esac
+        fi
+      done
+      for each in systemd-detect-virt ntpdate chronyd sntp ntpdig; do
+        for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+          if [ -e "$root$directory/$each" ]; then mount --bind /dev/null "$root$directory/$each"; fi
+        done
+      done
+      eval "$CHANGE"
+      exec chroot "$root" "$@"`;
+    const machines: [string, string, boolean][] = [
+      ['on a machine without a tool: found', '', true],
+      ['in a container without a tool: the host keeps the clock', ': >"$root/.dockerenv"', false],
+      ['with a tool in PATH', 'printf "#!/bin/sh\\n" >"$BIN/ntpdig"; chmod 755 "$BIN/ntpdig"', false],
+      ['switched off', 'chmod -x "$HOOK"', false],
+    ];
+    for (const [what, change, isFound] of machines) {
+      it(`fixclock ${what}`, t => {
+        const directory = hooksDirectory(t);
+        place(directory, 'fixclock', SCRIPT);
+        const path = join(directory, 'fixclock');
+        const command = [...program.command, 'check', '--hooks', directory];
+        const args = ['-mpf', '--kill-child', 'sh', '-euc', elsewhere, 'sh', scratch(t), ...command];
+        const bin = scratch(t);
+        const PATH = `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`;
+        const env = { ...plainEnvironment, PATH, BIN: bin, CHANGE: change, HOOK: path };
+        const ran = ending(spawnSync('unshare', args, { encoding: 'utf8', cwd: '/', env }));
+        const line = `'${path}': ${noClockTool.reason} (${noClockTool.remedy})\n`;
+        assert.deepEqual(ran, isFound ? [1, line, ''] : [0, '', '']);
+      });
+    }
+  }
+}
+
+test('the tool is asked for only where a hook named fixclock is to run', t => {
+  const directory = hooksDirectory(t);
+  place(directory, 'fixclock', SCRIPT);
+  place(directory, 'other', SCRIPT);
+  const listing = discover({ kind: 'local', directory });
+  const find = (verdict: Judged['verdict'], names: readonly string[]): readonly Finding[] => {
+    const judged = listing.candidates.map((hook): Judged => ({ hook, verdict }));
+    return check([listing], judged, names, plainEnvironment, () => noClockTool);
+  };
+  const expected = { name: 'fixclock', path: join(directory, 'fixclock'), ...noClockTool };
+  assert.deepEqual(find({ kind: 'run' }, []), [expected]);
+  assert.deepEqual(find({ kind: 'run' }, ['fixclock']), [expected]);
+  assert.deepEqual(find({ kind: 'run' }, ['other']), []);
+  assert.deepEqual(find({ kind: 'skip', why: 'disabled' }, []), []);
+});

@@ -1,0 +1,217 @@
+// How a run ends: time limits, signals, terminals, and a runner that is killed. Real processes, and nothing left of them.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hooksDirectory, install, place, programs, type Running, scratch, start } from './harness.ts';
+
+/** From the signal to KILL, as the man page has it. */
+const GRACE_MS = 10_000;
+
+async function gone(run: Running): Promise<void> {
+  // A killed process is there until the kernel has taken it down.
+  for (let i = 0; i < 100 && run.left().length > 0; i++) await sleep(20);
+  assert.deepEqual(run.left(), []);
+}
+
+for (const program of programs) {
+  describe(program.name, { concurrency: 8 }, () => {
+    const it = (title: string, body: (t: TestContext) => Promise<void>): void => {
+      test(title, body);
+    };
+    const run = (t: TestContext, args: readonly string[], env: Record<string, string> = {}): Running =>
+      start(t, [...program.command, 'run', ...args], env);
+    const error = (directory: string, hook: string, what: string, state = 'pre'): string =>
+      `HookError: \`${directory}/${hook} backup ${state}\` ${what}\n`;
+
+    for (const hook of ['sleep', 'exit-0-on-term', 'stop-itself']) {
+      it(`at its limit, ${hook} is ended at once`, async t => {
+        const directory = hooksDirectory(t);
+        install(directory, hook);
+        const startedMs = performance.now();
+        const running = run(t, ['backup', 'pre', '--hooks', directory, '--timeout', '1s']);
+        assert.deepEqual(await running.ended, [1, error(directory, hook, 'timed out after 1s')]);
+        assert.ok(performance.now() - startedMs < GRACE_MS);
+        await gone(running);
+      });
+    }
+
+    for (const hook of ['ignore-term', 'fork-twice']) {
+      it(`at its limit, ${hook} is killed after the grace`, async t => {
+        const directory = hooksDirectory(t);
+        install(directory, hook);
+        const startedMs = performance.now();
+        const running = run(t, ['backup', 'pre', '--hooks', directory, '--timeout', '1s']);
+        assert.deepEqual(await running.ended, [1, error(directory, hook, 'timed out after 1s')]);
+        assert.ok(performance.now() - startedMs > GRACE_MS);
+        await gone(running);
+      });
+    }
+
+    it('a limit in the hook’s own comment stands above the others', async t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'a', '#!/bin/sh\n# tklbam-hooks: timeout=1s\nsleep 600\n');
+      const running = run(t, ['backup', 'pre', '--hooks', directory, '--timeout', '1h']);
+      assert.deepEqual(await running.ended, [1, error(directory, 'a', 'timed out after 1s')]);
+    });
+
+    it('no limit: --timeout 0, and timeout=0 in a comment', async t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'a', '#!/bin/sh\nsleep 1.5\n');
+      place(directory, 'b', '#!/bin/sh\n# tklbam-hooks: timeout=0\nsleep 1.5\n');
+      const without = run(t, ['backup', 'pre', '--hooks', directory, '--only', 'a', '--timeout', '0']);
+      const own = run(t, ['backup', 'pre', '--hooks', directory, '--only', 'b', '--timeout', '1s']);
+      assert.deepEqual(await Promise.all([without.ended, own.ended]), [
+        [0, ''],
+        [0, ''],
+      ]);
+    });
+
+    it('after a time-out in post, the other hooks run', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'print-args', 'a');
+      install(directory, 'sleep', 'b');
+      const running = run(t, ['backup', 'post', '--hooks', directory, '--timeout', '1s']);
+      assert.deepEqual(await running.ended, [1, error(directory, 'b', 'timed out after 1s', 'post')]);
+      assert.equal(running.stdout(), `ready\n[${directory}/a][backup][post]\n`);
+    });
+
+    it('failure=warn makes a failure a warning', async t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'a', '#!/bin/sh\n# tklbam-hooks: failure=warn\nexit 3\n');
+      install(directory, 'print-args', 'b');
+      const running = run(t, ['backup', 'pre', '--hooks', directory]);
+      const warning = `tklbam-hooks: '${directory}/a backup pre' non-zero exitcode (3), ignoring it as it asks (failure=warn)\n`;
+      assert.deepEqual(await running.ended, [0, warning]);
+      assert.equal(running.stdout(), `[${directory}/b][backup][pre]\n`);
+    });
+
+    it('what cannot be read of a comment is told, the rest counts', async t => {
+      const directory = hooksDirectory(t);
+      place(
+        directory,
+        'a',
+        '#!/bin/sh\n\n# tklbam-hooks: timout=5s failure=warn\n  # tklbam-hooks: timeout=soon\nexit 3\n',
+      );
+      const running = run(t, ['backup', 'pre', '--hooks', directory]);
+      const fault = (line: number, text: string): string =>
+        `tklbam-hooks: '${directory}/a': line ${line}: cannot read '${text}', ignoring it (it is one of timeout=DURATION, failure=warn)\n`;
+      const warning = `tklbam-hooks: '${directory}/a backup pre' non-zero exitcode (3), ignoring it as it asks (failure=warn)\n`;
+      assert.deepEqual(await running.ended, [0, fault(3, 'timout=5s') + fault(4, 'timeout=soon') + warning]);
+    });
+
+    it('a daemon that a successful hook left is neither waited for nor killed', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'leave-daemon', 'a');
+      install(directory, 'sleep', 'b');
+      const running = run(t, ['backup', 'pre', '--hooks', directory, '--timeout', '1s']);
+      assert.deepEqual(await running.ended, [1, error(directory, 'b', 'timed out after 1s')]);
+      const daemon = Number(/daemon (\d+)/.exec(running.stdout())?.[1]);
+      assert.deepEqual(running.left(), [daemon]);
+    });
+
+    for (const [signal, status] of [
+      ['INT', 130],
+      ['TERM', 143],
+      ['HUP', 129],
+    ] as const) {
+      it(`${signal}: the running hook gets it once, no other starts, status ${status}`, async t => {
+        const directory = hooksDirectory(t);
+        install(directory, 'count-signals', 'a');
+        install(directory, 'print-args', 'b');
+        const record = join(scratch(t), 'record');
+        const running = run(t, ['backup', 'pre', '--hooks', directory], { RECORD: record });
+        await running.says('ready');
+        running.child.kill(`SIG${signal}`);
+        const message = error(
+          directory,
+          'a',
+          `interrupted by signal SIG${signal}, the hooks after it were not run`,
+        );
+        assert.deepEqual(await running.ended, [status, message]);
+        assert.equal(readFileSync(record, 'utf8'), `${signal}\n`);
+        await gone(running);
+      });
+    }
+
+    it('TERM in post ends that too, with what the hook started', async t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'a', '#!/bin/sh\nsetsid sleep 600 &\necho ready\nsleep 600\n');
+      const running = run(t, ['backup', 'post', '--hooks', directory]);
+      await running.says('ready');
+      running.child.kill('SIGTERM');
+      const message = error(directory, 'a', 'interrupted by signal SIGTERM', 'post');
+      assert.deepEqual(await running.ended, [143, message]);
+      await gone(running);
+    });
+
+    it('a second INT skips the grace', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'ignore-term');
+      const running = run(t, ['backup', 'pre', '--hooks', directory]);
+      await running.says('ready');
+      const startedMs = performance.now();
+      running.child.kill('SIGINT');
+      await sleep(200);
+      running.child.kill('SIGINT');
+      const [status] = await running.ended;
+      assert.equal(status, 130);
+      assert.ok(performance.now() - startedMs < GRACE_MS / 2);
+      await gone(running);
+    });
+
+    it('without one, a hook that ignores INT is killed after the grace', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'ignore-term');
+      const running = run(t, ['backup', 'pre', '--hooks', directory]);
+      await running.says('ready');
+      const startedMs = performance.now();
+      running.child.kill('SIGINT');
+      const message = error(directory, 'ignore-term', 'interrupted by signal SIGINT');
+      assert.deepEqual(await running.ended, [130, message]);
+      assert.ok(performance.now() - startedMs > GRACE_MS);
+      await gone(running);
+    });
+
+    for (const hook of ['sleep', 'fork-twice', 'ignore-term']) {
+      it(`a runner killed with KILL: the time limit of ${hook} holds all the same`, async t => {
+        const directory = hooksDirectory(t);
+        install(directory, hook);
+        const running = run(t, ['backup', 'pre', '--hooks', directory, '--timeout', '2s']);
+        await running.says('ready');
+        running.child.kill('SIGKILL');
+        assert.deepEqual(await running.ended, ['SIGKILL', '']);
+        assert.ok(running.left().length > 0);
+        for (let i = 0; i < 200 && running.left().length > 0; i++) await sleep(100);
+        assert.deepEqual(running.left(), []);
+      });
+    }
+
+    it('no watchdog outlives a run', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'succeed');
+      const running = run(t, ['backup', 'pre', '--hooks', directory], {
+        TKLBAM_HOOK_SESSION: `s${process.pid}`,
+      });
+      assert.deepEqual(await running.ended, [0, '']);
+      const watchdogs = (): boolean =>
+        existsSync('/proc') &&
+        commandLines().some(line => line.endsWith(`tklbam-hooks-watchdog s${process.pid}`));
+      for (let i = 0; i < 100 && watchdogs(); i++) await sleep(20);
+      assert.ok(!watchdogs());
+    });
+  });
+}
+
+function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim();
+      } catch {
+        return '';
+      }
+    });
+}

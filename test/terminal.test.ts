@@ -1,0 +1,112 @@
+// A run on a terminal: prompts, Ctrl-C, job control, and a terminal that goes away.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { hooksDirectory, install, place, programs, scratch, start } from './harness.ts';
+
+type Action = readonly ['expect' | 'send', string] | readonly ['hangup'];
+
+const helper = new URL('on-terminal.py', import.meta.url).pathname;
+
+for (const program of programs) {
+  describe(`${program.name}, on a terminal`, { concurrency: 4 }, () => {
+    const onTerminal = async (
+      t: TestContext,
+      state: string,
+      directory: string,
+      actions: readonly Action[],
+      env: Record<string, string> = {},
+    ): Promise<{ output: string; status: unknown }> => {
+      const command = [...program.command, 'run', 'backup', state, '--hooks', directory] as const;
+      const running = start(t, ['python3', helper, JSON.stringify(actions), ...command], env);
+      await running.ended;
+      const { output, status } = JSON.parse(running.stdout());
+      return { output: String(output).replaceAll('\r\n', '\n'), status };
+    };
+
+    test('a hook can ask through stdin', async t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'a', '#!/bin/sh\nprintf "name? "\nread -r name\necho "got $name"\n');
+      const talk = [
+        ['expect', 'name? '],
+        ['send', 'joe\n'],
+      ] as const;
+      for (const state of ['pre', 'post']) {
+        assert.deepEqual(await onTerminal(t, state, directory, talk), {
+          output: 'name? joe\ngot joe\n',
+          status: 0,
+        });
+      }
+    });
+
+    test('a hook can ask through /dev/tty in pre', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'read-terminal');
+      const talk = [
+        ['expect', 'name? '],
+        ['send', 'joe\n'],
+      ] as const;
+      assert.deepEqual(await onTerminal(t, 'pre', directory, talk), {
+        output: 'name? joe\ngot joe\n',
+        status: 0,
+      });
+    });
+
+    for (const state of ['pre', 'post']) {
+      test(`Ctrl-C reaches the hook of ${state} once`, async t => {
+        const directory = hooksDirectory(t);
+        install(directory, 'count-signals', 'a');
+        const record = join(scratch(t), 'record');
+        const talk = [
+          ['expect', 'ready'],
+          ['send', '\x03'],
+        ] as const;
+        const { status } = await onTerminal(t, state, directory, talk, { RECORD: record });
+        assert.equal(status, 130);
+        assert.equal(readFileSync(record, 'utf8'), 'INT\n');
+      });
+    }
+
+    test('Ctrl-Z stops the hook of pre with the run, and fg goes on with both', async t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'a', '#!/bin/sh\necho ready\nsleep 1\necho done\n');
+      const command = [...program.command, 'run', 'backup', 'pre', '--hooks', directory].join(' ');
+      // A shell with job control, as an administrator has one.
+      const script = `set -m; ${command}; echo "stopped $?"; fg >/dev/null; echo "ended $?"`;
+      const actions: readonly Action[] = [
+        ['expect', 'ready'],
+        ['send', '\x1a'],
+        ['expect', 'stopped'],
+      ];
+      const running = start(t, ['python3', helper, JSON.stringify(actions), 'bash', '-c', script]);
+      await running.ended;
+      const { output } = JSON.parse(running.stdout());
+      assert.match(String(output), /ready.*stopped 148.*done.*ended 0/s);
+    });
+
+    test('a terminal that goes away ends pre', async t => {
+      const directory = hooksDirectory(t);
+      const record = join(scratch(t), 'record');
+      install(directory, 'sleep', 'a');
+      install(directory, 'record', 'b');
+      const { status } = await onTerminal(t, 'pre', directory, [['expect', 'ready'], ['hangup']], {
+        RECORD: record,
+      });
+      assert.equal(status, 129);
+      assert.ok(!existsSync(record));
+    });
+
+    test('a terminal that goes away does not stop post: not the hook that runs, nor the next', async t => {
+      const directory = hooksDirectory(t);
+      const record = join(scratch(t), 'record');
+      install(directory, 'record', 'a');
+      place(directory, 'b', '#!/bin/sh\necho ready\nsleep 1\necho still here\necho b >>"$RECORD"\n');
+      const { status } = await onTerminal(t, 'post', directory, [['expect', 'ready'], ['hangup']], {
+        RECORD: record,
+      });
+      assert.equal(status, 0);
+      assert.equal(readFileSync(record, 'utf8'), 'b\na backup post /\n');
+    });
+  });
+}
