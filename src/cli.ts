@@ -149,20 +149,19 @@ function parseSettings(
   env: Environment,
   directory: ReturnType<typeof absolute>,
 ): Settings {
-  const chosen = (option: string, variable: string, fallback: string): string => {
+  const given = (option: OptionName): string | undefined => {
     const value = values.get(option)?.[0];
-    if (value !== undefined) return directory(value, `--${option}`);
-    return directory(env[variable] || fallback, variable);
+    return value === undefined ? undefined : directory(value, `--${option}`);
   };
-  const registry = (): string => directory(env.TKLBAM_REGISTRY || '/var/lib/tklbam', 'TKLBAM_REGISTRY');
-  const profile = values.has('profile') ? chosen('profile', '', '') : `${registry()}/profile`;
+  const hooks = given('hooks') ?? directory(env.TKLBAM_HOOKS || '/etc/tklbam/hooks.d', 'TKLBAM_HOOKS');
+  const registry = directory(env.TKLBAM_REGISTRY || '/var/lib/tklbam', 'TKLBAM_REGISTRY');
   const keyrings = values.get('keyring') ?? env.TKLBAM_HOOKS_KEYRING?.split(':').filter(Boolean) ?? [];
   const from = values.has('keyring') ? '--keyring' : 'TKLBAM_HOOKS_KEYRING';
   return {
     event,
     sources: [
-      { kind: 'local', directory: chosen('hooks', 'TKLBAM_HOOKS', '/etc/tklbam/hooks.d') },
-      { kind: 'profile', directory: resolve(profile, 'hooks.d') },
+      { kind: 'local', directory: hooks },
+      { kind: 'profile', directory: resolve(given('profile') ?? `${registry}/profile`, 'hooks.d') },
     ],
     keyrings: keyrings.length === 0 ? undefined : keyrings.map(file => directory(file, from)),
     timeoutMs: parseTimeout(values.get('timeout')?.[0], env),

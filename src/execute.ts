@@ -43,6 +43,7 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Sur
   // operation: there the hook may ask through /dev/tty, and Ctrl-C and Ctrl-Z are for the whole foreground group. After the
   // operation it is more important that a terminal which goes away does not take the hook with it.
   const hasOwnGroup = !hasTerminal || state === 'post' || state === 'error';
+  const startedMs = performance.now();
   const child = execa(step.hook.path, step.args, {
     cwd: step.cwd,
     env: step.env,
@@ -59,12 +60,12 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Sur
   );
   const started = child.pid === undefined ? undefined : tree(child.pid, hasOwnGroup, mark);
   const ending = new AbortController();
-  let why: Outcome | undefined;
-  let ended: Promise<void> | undefined;
+  const stopped = Promise.withResolvers<Outcome>();
+  let isStopping = false;
   const stopWith = (reason: Outcome, signal: NodeJS.Signals | undefined): void => {
-    if (started === undefined || ended !== undefined) return;
-    why = reason;
-    ended = end(started, signal, GRACE_MS, hurry);
+    if (started === undefined || isStopping) return;
+    isStopping = true;
+    end(started, signal, GRACE_MS, hurry).then(() => stopped.resolve(reason), stopped.reject);
   };
   const { timeoutMs } = step;
   const timer =
@@ -77,11 +78,14 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Sur
   };
   stop.addEventListener('abort', interrupt, { signal: ending.signal });
   if (stop.aborted) interrupt();
-  const { exitCode, signal, code, durationMs } = await child;
+  const ended = child.then(({ exitCode, signal, code }) => outcome(exitCode, signal, code));
+  const first = await Promise.race([ended, stopped.promise]);
   clearTimeout(timer);
   ending.abort();
-  await ended;
-  return { step, outcome: why ?? outcome(exitCode, signal, code), durationMs };
+  // Its process may have ended before the rest; or not at all, if it cannot be killed, and then nobody waits for it any more.
+  const last = isStopping ? await stopped.promise : first;
+  child.nodeChildProcess.unref();
+  return { step, outcome: last, durationMs: performance.now() - startedMs };
 }
 
 function outcome(status: number | undefined, signal: string | undefined, code: string | undefined): Outcome {

@@ -281,6 +281,34 @@ for (const program of programs) {
       assert.deepEqual(running.left(), []);
     });
 
+    it('a hook that cannot be killed, since it writes to a frozen file system, holds the run up no longer than its limit', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'print-args', 'b');
+      place(
+        directory,
+        'c',
+        '#!/bin/sh\n# tklbam-hooks: timeout=1s\nexec dd if=/dev/zero of=/mnt/file bs=1M count=1 status=none\n',
+      );
+      // In a mount name space of its own.
+      const script = `
+        image=$1; shift
+        truncate -s 8M "$image" && mkfs.ext4 -q "$image" && mount -o loop "$image" /mnt || exit 99
+        # Out of reach of what ends a failed test, or nothing would ever end the writer.
+        env -u TEST_MARK sh -c 'sleep 60; fsfreeze -u /mnt' 2>/dev/null & thaw=$!
+        fsfreeze -f /mnt
+        "$@"; status=$?
+        fsfreeze -u /mnt
+        kill $thaw
+        exit $status`;
+      const image = join(scratch(t), 'image');
+      const command = [...program.command, 'run', 'backup', 'post', '--hooks', directory];
+      const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+      const running = start(t, ['unshare', '-m', 'sh', '-c', script, 'sh', image, ...command], env);
+      const line = `HookError: \`${directory}/c backup post\` timed out after 1s\n`;
+      assert.deepEqual(await running.ended, [1, line]);
+      assert.equal(running.stdout(), `[${directory}/b][backup][post]\n`);
+    });
+
     it('no /dev', t => {
       const directory = hooksDirectory(t);
       install(directory, 'print-args');
