@@ -37,7 +37,7 @@ export function judgeSignature(signature: Signature): Verdict {
     case 'good':
       return { kind: 'run' };
     case 'bad':
-      return { kind: 'refuse', refusal: { kind: 'signature', reason: signature.reason } };
+      return { kind: 'refuse', refusal: { ...signature, kind: 'signature' } };
     case 'no-signature':
     case 'no-keyring':
     case 'no-gpgv':

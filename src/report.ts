@@ -203,7 +203,7 @@ export function describeRefusal(refusal: Refusal): { readonly reason: string; re
     case 'set-id':
       return { reason: 'it is set-user-ID or set-group-ID', remedy: `chmod ug-s it, ${DISABLE}` };
     case 'signature':
-      return { reason: refusal.reason, remedy: 'have it signed anew, or chmod -x it to disable it' };
+      return { reason: refusal.reason, remedy: `${refusal.remedy}, ${DISABLE}` };
     case 'owner': {
       const where = refusal.directory === undefined ? undefined : `'${escapeControls(refusal.directory)}'`;
       return {

@@ -52,7 +52,7 @@ function keyringFault(keyring: string, uid: number): Signature | undefined {
   if (stat === undefined) return { kind: 'no-keyring' };
   const shown = `the keyring '${escapeControls(keyring)}'`;
   // gpgv would wait for whoever writes to a FIFO.
-  if (!stat.isFile()) return bad(`${shown} is not a file`);
+  if (!stat.isFile()) return bad(`${shown} is not a file`, 'name a file');
   const facts = {
     type: 'file',
     size: stat.size,
@@ -61,12 +61,15 @@ function keyringFault(keyring: string, uid: number): Signature | undefined {
     mode: stat.mode & 0o7777,
   } as const;
   if (findRefusal(facts, trail(Buffer.from(keyring).toString('latin1')), uid) !== undefined) {
-    return bad(`others than root can write to ${shown}`);
+    return bad(
+      `others than root can write to ${shown}`,
+      'chown root and chmod go-w it and the directories above it',
+    );
   }
   const start = attempt(() => readFileSync(keyring, 'latin1').slice(0, 10));
-  if (start === undefined) return bad(`${shown} cannot be read`);
+  if (start === undefined) return bad(`${shown} cannot be read`, 'chmod a+r it');
   if (start === '-----BEGIN') {
-    return bad(`${shown} is armored, which gpgv does not read (gpg --dearmor)`);
+    return bad(`${shown} is armored, which gpgv does not read`, 'gpg --dearmor it');
   }
   return undefined;
 }
@@ -86,7 +89,7 @@ function verify(gpgv: string, keyrings: readonly string[], signature: string, fi
   // Neither says anything of the signature.
   if (error !== undefined || signal !== null) {
     const code = error !== undefined && 'code' in error ? String(error.code) : signal;
-    return bad(`gpgv could not check its signature (${code})`);
+    return bad(`gpgv could not check its signature (${code})`, 'try gpgv by hand');
   }
   return read(status, stdout);
 }
@@ -98,7 +101,11 @@ export function read(status: number | null, report: string): Signature {
   if (words.has('REVKEYSIG')) return bad('the key of its signature was revoked');
   if (words.has('EXPKEYSIG')) return bad('the key of its signature has expired');
   if (words.has('EXPSIG')) return bad('its signature has expired');
-  if (words.has('NO_PUBKEY')) return bad('its signature is by a key that is in none of the keyrings');
+  if (words.has('NO_PUBKEY'))
+    return bad(
+      'its signature is by a key that is in none of the keyrings',
+      'add the keyring that has the key, or have it signed anew',
+    );
   // The ninth field of VALIDSIG is the class of the signature (RFC 9580, 5.2.1): one of text leaves open how its lines end, and a
   // carriage return is not the same to the kernel.
   if (/^\[GNUPG:\] VALIDSIG(?: \S+){8} 01\b/m.test(report)) {
@@ -109,7 +116,7 @@ export function read(status: number | null, report: string): Signature {
   return bad('its signature is damaged');
 }
 
-const bad = (reason: string): Signature => ({ kind: 'bad', reason });
+const bad = (reason: string, remedy = 'have it signed anew'): Signature => ({ kind: 'bad', reason, remedy });
 
 function attempt<T>(look: () => T): T | undefined {
   try {

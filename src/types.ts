@@ -164,12 +164,12 @@ export type Refusal =
   | { readonly kind: 'owner'; readonly uid: number; readonly directory: string | undefined }
   | { readonly kind: 'writable'; readonly mode: number; readonly directory: string | undefined }
   | { readonly kind: 'set-id' }
-  | { readonly kind: 'signature'; readonly reason: string };
+  | { readonly kind: 'signature'; readonly reason: string; readonly remedy: string };
 
 /** What is known of a profile hook's signature. */
 export type Signature =
   | { readonly kind: 'good' | Unverified }
-  | { readonly kind: 'bad'; readonly reason: string };
+  | { readonly kind: 'bad'; readonly reason: string; readonly remedy: string };
 
 /** Why a hook that is switched on cannot be started. Always told. */
 export type Defect =

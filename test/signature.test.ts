@@ -36,7 +36,20 @@ const NOBODY = 65534;
 
 const keys = makeKeys(HOOK);
 
-const anew = 'have it signed anew, or chmod -x it to disable it';
+/** What to do about a refusal for its signature, or for a keyring. */
+function remedyOf(reason: string): string {
+  const [, remedy] = (
+    [
+      [/none of the keyrings$/, 'add the keyring that has the key, or have it signed anew'],
+      [/^others than root/, 'chown root and chmod go-w it and the directories above it'],
+      [/^the keyring .* is not a file$/, 'name a file'],
+      [/is armored/, 'gpg --dearmor it'],
+      [/cannot be read$/, 'chmod a+r it'],
+      [/^gpgv could not/, 'try gpgv by hand'],
+    ] as const
+  ).find(([pattern]) => pattern.test(reason)) ?? [/./, 'have it signed anew'];
+  return `${remedy}, or chmod -x it to disable it`;
+}
 const changed = 'its signature is of another file, or it was changed since';
 const damaged = 'its signature is damaged';
 const unknown = 'its signature is by a key that is in none of the keyrings';
@@ -261,7 +274,7 @@ for (const program of programs) {
   ): Listed | undefined => list(profile, keyrings, options).find(({ name }) => name === 'x');
   const printed = (profile: string, name: string, state = 'pre'): string =>
     `[${profile}/hooks.d/${name}][backup][${state}]\n`;
-  const refusal = (path: string, reason: string, remedy = anew, state = 'pre'): string => {
+  const refusal = (path: string, reason: string, remedy = remedyOf(reason), state = 'pre'): string => {
     const rest = state === 'pre' ? 'no hook was run' : 'the other hooks were run';
     return `HookError: \`${path} backup ${state}\` refused: ${reason}, ${rest} (${remedy})\n`;
   };
@@ -289,14 +302,18 @@ for (const program of programs) {
       const line = isRun
         ? ''
         : 'refused' in fate
-          ? refusal(path, fate.refused, anew, 'post')
+          ? refusal(path, fate.refused, undefined, 'post')
           : warning(path, fate.passedOver);
       if (isRun) expected.out += printed(profile, name, 'post').length;
       expected.err += line.length;
       const title = isRun ? 'run' : 'refused' in fate ? 'refused' : 'passed over';
       await t.test(`${what}: ${title}`, () => {
         const entry = listed.find(each => each.name === name);
-        const reason = isRun ? null : 'refused' in fate ? `${fate.refused} (${anew})` : fate.passedOver;
+        const reason = isRun
+          ? null
+          : 'refused' in fate
+            ? `${fate.refused} (${remedyOf(fate.refused)})`
+            : fate.passedOver;
         const state = isRun ? 'enabled' : 'refused' in fate ? 'refused' : 'passed-over';
         assert.deepEqual([entry?.status, entry?.reason], [state, reason]);
         const told = stderr.split(/(?<=\n)/).filter(each => each.includes(path));
@@ -443,7 +460,7 @@ for (const program of programs) {
       'is armored',
       () => ({
         keyring: keys.keyring('armored'),
-        reason: `the keyring '${keys.keyring('armored')}' is armored, which gpgv does not read (gpg --dearmor)`,
+        reason: `the keyring '${keys.keyring('armored')}' is armored, which gpgv does not read`,
       }),
     ],
     ...[0o664, 0o646, 0o666].map(
@@ -803,7 +820,10 @@ const reports: [string, number, string, string][] = [
 ];
 for (const [what, status, report, expected] of reports) {
   test(`gpgv reports ${what}: ${expected}`, () => {
-    const signature = expected === 'good' ? { kind: 'good' } : { kind: 'bad', reason: expected };
+    const signature =
+      expected === 'good'
+        ? { kind: 'good' }
+        : { kind: 'bad', reason: expected, remedy: remedyOf(expected).replace(/, or chmod -x.*/, '') };
     assert.deepEqual(read(status, report), signature);
   });
 }
