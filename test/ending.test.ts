@@ -135,14 +135,21 @@ for (const program of programs) {
       });
     }
 
-    it('TERM in post ends that too, with what the hook started', async t => {
+    it('TERM in post ends that too, with what the hook started, and no other starts', async t => {
       const directory = hooksDirectory(t);
-      place(directory, 'a', '#!/bin/sh\nsetsid sleep 600 &\necho ready\nsleep 600\n');
+      install(directory, 'print-args', 'a');
+      place(directory, 'b', '#!/bin/sh\nsetsid sleep 600 &\necho ready\nsleep 600\n');
       const running = run(t, ['backup', 'post', '--hooks', directory]);
       await running.says('ready');
       running.child.kill('SIGTERM');
-      const message = error(directory, 'a', 'interrupted by signal SIGTERM', 'post');
+      const message = error(
+        directory,
+        'b',
+        'interrupted by signal SIGTERM, the hooks after it were not run',
+        'post',
+      );
       assert.deepEqual(await running.ended, [143, message]);
+      assert.equal(running.stdout(), 'ready\n');
       await gone(running);
     });
 

@@ -1,4 +1,5 @@
 // What the process tests share: hooks directories that can be trusted, and the program in each of its forms.
+import assert from 'node:assert/strict';
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -13,7 +14,7 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -47,11 +48,14 @@ export const cacheDirectory = join(
   'tklbam-hooks-test',
 );
 
+const made: string[] = [];
+
 /** A directory of the test's own, gone after it. */
 export function scratch(t: TestContext): string {
   mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
   const directory = mkdtempSync(join(cacheDirectory, 'run-'));
   chmodSync(directory, 0o755);
+  made.push(directory);
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
@@ -90,8 +94,12 @@ export interface RunOptions {
   readonly input?: string;
 }
 
+/** What all that a test file starts bears in its environment. */
+const RUN = `${process.pid}.${Date.now()}`;
+
 /** The environment of every run: nothing of the caller's, and no registry but an absent one. */
 export const plainEnvironment = {
+  TEST_RUN: RUN,
   HOME: '/',
   LC_ALL: 'C.UTF-8',
   PATH: '/usr/bin:/bin',
@@ -208,3 +216,17 @@ function killIfThere(pid: number): void {
     // It ended by itself.
   }
 }
+
+// No test leaves a process, a file or a mount behind.
+after(async () => {
+  // What was killed is there until the kernel has taken it down.
+  for (let i = 0; i < 100 && marked(`TEST_RUN=${RUN}`).length > 0; i++) await sleep(50);
+  assert.deepEqual(marked(`TEST_RUN=${RUN}`), [], 'processes are left');
+  assert.deepEqual(made.filter(existsSync), [], 'directories are left');
+  const mounts = existsSync('/proc/self/mountinfo') ? readFileSync('/proc/self/mountinfo', 'utf8') : '';
+  assert.deepEqual(
+    mounts.split('\n').filter(line => made.some(directory => line.includes(directory))),
+    [],
+    'mounts are left',
+  );
+});
