@@ -35,6 +35,12 @@ const tool: Contender = {
   command: directory => [join(root, 'dist/tklbam-hooks'), 'run', 'backup', 'pre', '--hooks', directory],
   runsHooks: true,
 };
+/** All but the hooks themselves: they are found, judged and planned. */
+const dryRun: Contender = {
+  name: '  with --dry-run',
+  command: directory => ['sh', '-c', 'exec "$@" >/dev/null', 'sh', ...tool.command(directory), '--dry-run'],
+  runsHooks: true,
+};
 const runParts: Contender = {
   name: 'run-parts',
   command: directory => ['run-parts', '--arg=backup', '--arg=pre', directory],
@@ -51,7 +57,7 @@ const bareNode: Contender = {
   command: () => [process.execPath, '-e', '0'],
   runsHooks: false,
 };
-const contenders: readonly Contender[] = [tool, runParts, python, bareNode];
+const contenders: readonly Contender[] = [tool, dryRun, runParts, python, bareNode];
 
 const scratch = makeScratch();
 try {
@@ -156,6 +162,10 @@ function print(time: ReadonlyMap<string, number>, memory: ReadonlyMap<string, nu
   };
   goal('one hook, beside node -e 0', at(time, tool, 1) / at(time, bareNode, 0), 1.3, 'x');
   goal('each further hook, beside run-parts', eachFurther(tool) / eachFurther(runParts), 2, 'x');
+  const checked = eachFurther(tool) / (eachFurther(tool) - eachFurther(dryRun));
+  console.log(
+    `${'each further hook, beside one without the checks'.padEnd(52)}${`${checked.toFixed(2)} x`.padStart(10)}`,
+  );
   const memoryOver = Math.max(...hookCounts.map(count => at(memory, tool, count))) - at(memory, bareNode, 0);
   goal('peak memory, above node -e 0', memoryOver, 15, 'MiB');
 
