@@ -131,6 +131,8 @@ test('every setting of /etc/default/tklbam-hooks is commented out, and well-form
       FIXCLOCK: 'warn',
       TKLBAM_HOOKS: '/etc/tklbam/hooks.d',
       TKLBAM_REGISTRY: '/var/lib/tklbam',
+      TKLBAM_HOOKS_TIMEOUT: '6h',
+      TKLBAM_HOOKS_KEYRING: '/usr/share/keyrings/example.gpg',
     },
     warnings: [],
   });
@@ -153,7 +155,7 @@ const options = (command: string): string[] => {
 
 test('the manual page knows every option', () => {
   const page = readFileSync(join(repository, 'packaging/tklbam-hooks.8'), 'utf8');
-  for (const command of ['run', 'list', 'fixclock']) {
+  for (const command of ['run', 'list', 'check', 'fixclock']) {
     for (const option of options(command)) {
       assert.ok(page.includes(`${option.replaceAll('-', '\\-')}`), option);
     }
@@ -161,13 +163,13 @@ test('the manual page knows every option', () => {
 });
 
 test('bash completes commands, operations, states and every option', () => {
-  assert.deepEqual(complete(''), ['run', 'list', 'fixclock']);
+  assert.deepEqual(complete(''), ['run', 'list', 'check', 'fixclock']);
   assert.deepEqual(complete('r'), ['run']);
   assert.deepEqual(complete('--'), ['--help', '--version']);
   assert.deepEqual(complete('run', ''), ['backup', 'restore']);
   assert.deepEqual(complete('run', '--hooks', '/x', 'backup', ''), ['pre', 'inspect', 'post', 'error']);
   assert.deepEqual(complete('list', 'restore', 'p'), ['pre', 'post']);
-  for (const command of ['run', 'list', 'fixclock']) {
+  for (const command of ['run', 'list', 'check', 'fixclock']) {
     assert.deepEqual(complete(command, '--').sort(), options(command));
   }
 });
@@ -180,6 +182,7 @@ test('bash completes --only with the names in the hooks directory', t => {
     'dump two',
   ]);
   assert.deepEqual(complete('run', '--hooks', join(directory, 'none'), '--only', ''), []);
+  assert.deepEqual(complete('check', '--hooks', directory, 's'), ['snapshot']);
 });
 
 function complete(...words: string[]): string[] {
