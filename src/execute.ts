@@ -22,7 +22,7 @@ export interface Surroundings {
 const GRACE_MS = 10_000;
 
 export async function* execute(plan: Plan, surroundings: Surroundings): AsyncGenerator<Progress> {
-  const session = plan.steps[0]?.env.TKLBAM_HOOK_SESSION;
+  const session = plan.steps.find(({ timeoutMs }) => timeoutMs !== undefined)?.env.TKLBAM_HOOK_SESSION;
   const dog = session === undefined ? undefined : watchdog(session);
   for (const step of plan.steps) {
     if (surroundings.stop.aborted) return;

@@ -366,7 +366,7 @@ function shorten(text: string, width: number): string {
 }
 
 /** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */
-const columns = (text: string): number => text.replace(/[^\0-\u024f…]/g, '..').length;
+const columns = (text: string): number => text.replace(/[^\0-\u024f\u2026]/g, '..').length;
 
 export function listJson(
   { event, timeoutMs }: Settings,
