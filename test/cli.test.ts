@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { escapeControls, help, parse, UsageError } from '../src/cli.ts';
 
-const parseWords = (line: string, env: Record<string, string> = {}, cwd: string | undefined = '/work') =>
+const parseWords = (line: string, env: Record<string, string> = {}, cwd: string | undefined = '/here') =>
   parse(line === '' ? [] : line.split(' '), env, cwd);
 
 const run = {
@@ -14,7 +14,7 @@ const run = {
   ],
   keyrings: undefined,
   timeoutMs: 6 * 3600 * 1000,
-  cwd: '/work',
+  cwd: '/here',
   only: [],
   dryRun: false,
   verbose: false,
@@ -38,20 +38,20 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['run backup pre --hooks /h', {}, local('/h')],
   ['run backup pre --hooks=/h', {}, local('/h')],
   ['run --hooks /h backup pre', {}, local('/h')],
-  ['run backup pre --hooks h/../g', {}, local('/work/g')],
+  ['run backup pre --hooks h/../g', {}, local('/here/g')],
   ['run backup pre', { TKLBAM_HOOKS: '/h' }, local('/h')],
   ['run backup pre --hooks /i', { TKLBAM_HOOKS: '/h' }, local('/i')],
   ['run backup pre', { TKLBAM_HOOKS: '' }, run],
   ['run backup pre', { TKLBAM_REGISTRY: '/r' }, profile('/r/profile/hooks.d')],
   ['run backup pre --profile /p', { TKLBAM_REGISTRY: '/r' }, profile('/p/hooks.d')],
-  ['run backup pre --cwd sub', {}, { ...run, cwd: '/work/sub' }],
+  ['run backup pre --cwd sub', {}, { ...run, cwd: '/here/sub' }],
   ['run backup pre --only a --only=b', {}, { ...run, only: ['a', 'b'] }],
   ['run backup pre --only 0x10', {}, { ...run, only: ['0x10'] }],
   ['run backup pre --timeout 90s', {}, { ...run, timeoutMs: 90_000 }],
   ['run backup pre --timeout 0', {}, { ...run, timeoutMs: undefined }],
   ['run backup pre', { TKLBAM_HOOKS_TIMEOUT: '5m' }, { ...run, timeoutMs: 300_000 }],
   ['run backup pre --timeout 7', { TKLBAM_HOOKS_TIMEOUT: '5m' }, { ...run, timeoutMs: 7000 }],
-  ['run backup pre --keyring /a --keyring b', {}, { ...run, keyrings: ['/a', '/work/b'] }],
+  ['run backup pre --keyring /a --keyring b', {}, { ...run, keyrings: ['/a', '/here/b'] }],
   ['run backup pre', { TKLBAM_HOOKS_KEYRING: '/a:/b' }, { ...run, keyrings: ['/a', '/b'] }],
   ['check a b --json', {}, { ...settings, kind: 'check', json: true, names: ['a', 'b'] }],
   ['run --verbose backup pre --dry-run', {}, { ...run, verbose: true, dryRun: true }],
