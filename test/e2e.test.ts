@@ -479,6 +479,34 @@ for (const program of programs) {
     });
   });
 
+  it('list shows what a hook asks for', t => {
+    const directory = hooksDirectory(t);
+    place(directory, 'a', '#!/bin/sh\n# tklbam-hooks: timeout=20m failure=warn\n');
+    place(directory, 'b', '#!/bin/sh\n# tklbam-hooks: timeout=0\n# tklbam-hooks: tiemout=5m\n');
+    install(directory, 'succeed', 'c');
+    const args = ['list', '--hooks', directory];
+    assert.deepEqual(hooks(args), [
+      0,
+      `${directory}:
+  enabled      a  timeout=20m, failure=warn
+  enabled      b  timeout=0, line 3: cannot read 'tiemout=5m'
+  enabled      c
+
+/nonexistent/profile/hooks.d: no such directory, so no hooks
+`,
+      '',
+    ]);
+    const listed = JSON.parse(hooks([...args, '--json', '--timeout', '5m'])[1]);
+    assert.deepEqual(
+      listed.hooks.map(({ timeoutSeconds, failure }: Record<string, unknown>) => [timeoutSeconds, failure]),
+      [
+        [1200, 'warn'],
+        [null, 'stop'],
+        [300, 'stop'],
+      ],
+    );
+  });
+
   it('--dry-run runs nothing, and fails as the run would', t => {
     const directory = hooksDirectory(t);
     place(directory, 'a', `#!/bin/sh\ntouch ${directory}/ran\n`);
