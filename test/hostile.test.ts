@@ -294,7 +294,7 @@ for (const program of programs) {
         image=$1; shift
         truncate -s 8M "$image" && mkfs.ext4 -q "$image" && mount -o loop "$image" /mnt || exit 99
         # Out of reach of what ends a failed test, or nothing would ever end the writer.
-        env -u TEST_MARK sh -c 'sleep 60; fsfreeze -u /mnt' 2>/dev/null & thaw=$!
+        env -u TEST_MARK sh -c 'trap "kill \\$!; exit" TERM; sleep 60 & wait; fsfreeze -u /mnt' & thaw=$!
         fsfreeze -f /mnt
         "$@"; status=$?
         fsfreeze -u /mnt
