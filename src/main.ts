@@ -162,8 +162,10 @@ function hasControllingTerminal(): boolean {
 function isFromTerminal(signal: NodeJS.Signals): boolean {
   // proc_pid_stat(5): state, ppid, pgrp, session, tty_nr, tpgid; behind the name in parentheses.
   const text = attempt(() => readFileSync('/proc/self/stat', 'latin1')) ?? '';
-  const [, , group, , , foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (signal === 'SIGINT' && group === foreground) || (signal === 'SIGHUP' && foreground === '-1');
+  const [, , group, session, , foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  if (signal === 'SIGINT') return group === foreground;
+  // The leader of a session gets it alone, and the others when the leader ends.
+  return signal === 'SIGHUP' && foreground === '-1' && Number(session) !== process.pid;
 }
 
 function environment(): Environment {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hooksDirectory, install, place, programs, scratch, start } from './harness.ts';
 
 type Action = readonly ['expect' | 'send', string] | readonly ['hangup'];
@@ -90,10 +91,13 @@ for (const program of programs) {
       const record = join(scratch(t), 'record');
       install(directory, 'sleep', 'a');
       install(directory, 'record', 'b');
+      const startedMs = performance.now();
       const { status } = await onTerminal(t, 'pre', directory, [['expect', 'ready'], ['hangup']], {
         RECORD: record,
       });
       assert.equal(status, 129);
+      // By the signal, not by the KILL after the grace.
+      assert.ok(performance.now() - startedMs < 8000);
       assert.ok(!existsSync(record));
     });
 
@@ -106,6 +110,27 @@ for (const program of programs) {
         RECORD: record,
       });
       assert.equal(status, 0);
+      assert.equal(readFileSync(record, 'utf8'), 'b\na backup post /\n');
+    });
+
+    test('a terminal that goes away with its shell does not stop post either', async t => {
+      const directory = hooksDirectory(t);
+      const record = join(scratch(t), 'record');
+      install(directory, 'record', 'a');
+      place(directory, 'b', '#!/bin/sh\necho ready\nsleep 1\necho b >>"$RECORD"\n');
+      const command = [...program.command, 'run', 'backup', 'post', '--hooks', directory].join(' ');
+      // The kernel sends HUP to the foreground process group when the shell, as the session's leader, ends.
+      const actions: readonly Action[] = [['expect', 'ready'], ['hangup']];
+      const running = start(
+        t,
+        ['python3', helper, JSON.stringify(actions), 'bash', '-c', `set -m; ${command}; :`],
+        {
+          RECORD: record,
+        },
+      );
+      await running.ended;
+      const isDone = (): boolean => existsSync(record) && readFileSync(record, 'utf8').endsWith('post /\n');
+      for (let i = 0; i < 100 && !isDone(); i++) await sleep(100);
       assert.equal(readFileSync(record, 'utf8'), 'b\na backup post /\n');
     });
   });
