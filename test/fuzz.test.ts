@@ -216,21 +216,14 @@ function makeSpecialFiles(directory: string): Special {
 function make(seed: number, top: string, special: Special): Made {
   const dice = new Dice(seed);
   const mood = dice.pick<Mood>(['tidy', 'broken', 'wild', 'wild']);
-  const at = (...names: string[]): string => join(top, ...names);
-  const real = dice.chance(0.1) ? at('real', 'hooks.d') : at('hooks.d');
-  const directories = [
-    top,
-    at('a'),
-    at('a/deep'),
-    at('b'),
-    ...(real === at('hooks.d') ? [] : [at('real')]),
-    real,
-  ];
+  const at = (way: string): string => join(top, way);
+  const real = at(dice.chance(0.1) ? 'real.d' : 'hooks.d');
+  const directories = [top, at('a'), at('a/deep'), at('b'), real];
   for (const directory of directories) mkdirSync(directory);
 
   // What links lead to, by ways that lead through other directories.
   for (const directory of ['a', 'a/deep', 'b'])
-    for (const name of ['0', '1', '2', '3']) makeFile(dice, mood, Buffer.from(at(directory, name)));
+    for (const name of ['0', '1', '2', '3']) makeFile(dice, mood, Buffer.from(at(`${directory}/${name}`)));
   symlinkSync('../b/0', at('a/link'));
   symlinkSync(at('a/deep'), at('b/through'));
   symlinkSync('../through/../link', at('a/deep/far'));
@@ -244,7 +237,7 @@ function make(seed: number, top: string, special: Special): Made {
   }
 
   const made: Buffer[] = [];
-  for (let count = 20 + dice.below(21); count > 0; count--) {
+  for (let count = 24 + dice.below(21); count > 0; count--) {
     const name = makeName(dice, mood);
     if (made.some(other => other.equals(name))) continue;
     makeEntry(dice, mood, Buffer.concat([Buffer.from(`${real}/`), name]), `${top}/`, made, special);
@@ -254,7 +247,7 @@ function make(seed: number, top: string, special: Special): Made {
   let hooks = real;
   if (real !== at('hooks.d')) {
     hooks = at('hooks.d');
-    symlinkSync(dice.pick(['real/hooks.d', at('real/hooks.d'), 'a/../real/hooks.d']), hooks);
+    symlinkSync(dice.pick(['real.d', at('real.d'), 'a/deep/../../real.d']), hooks);
   } else if (dice.chance(0.06)) {
     hooks = dice.pick([at('a/0'), at('a/first'), at('a/0/hooks.d'), at('nowhere')]);
   }
@@ -313,8 +306,10 @@ function makeEntry(
 /** Where a link may lead to, below the directory's top. */
 const WAYS = [
   ...['a/0', 'a/1', 'a/2', 'a/3', 'a/deep/0', 'a/deep/1', 'a/deep/2', 'b/0', 'b/1', 'b/2', 'b/3'],
-  ...['a/deep/../3', 'b/../a/deep/../../b/1', './/a/./0', 'through/1'],
-  ...['a/link', 'b/through/3', 'b/through/../2', 'a/deep/far', 'through/deep/0'],
+  ...['a/link', 'a/deep/far', './/a/./0', 'through/1', 'through/deep/0'],
+  // These search a directory that the file is not in.
+  ...['a/deep/../3', 'b/../a/deep/../../b/1', 'a/../b/2', 'b/../a/1', 'a/deep/../../b/3'],
+  ...['b/through/0', 'b/through/1', 'b/through/3', 'b/through/../2', 'b/through/../0'],
   ...['a', 'b/through'],
 ];
 const WAYS_ASTRAY = ['nowhere', 'a/first', 'a/0/x', 'a/nowhere/0', 'n'.repeat(300), 'b/chain15', 'b/chain45'];
@@ -367,7 +362,7 @@ function makeContent(dice: Dice): string | Buffer {
     `#!\n${SAY}`,
     TRUE,
     '',
-    ...(dice.chance(0.1) ? [`#!/bin/sh\n${SAY}exit 3\n`, `#!/bin/sh -e\r\n${SAY}`, 'nonsense\n'] : []),
+    ...(dice.chance(0.3) ? [`#!/bin/sh\n${SAY}exit 3\n`, `#!/bin/sh -e\r\n${SAY}`, 'nonsense\n'] : []),
   ]);
 }
 
@@ -384,7 +379,8 @@ function makeBadContent(dice: Dice): string | Buffer {
     `#!/etc/passwd\n${SAY}`,
     `#!/etc/passwd/sh\n${SAY}`,
     `\ufeff#!/bin/sh\n${SAY}`,
-    Buffer.concat([Buffer.from([dice.below(256), 0]), garbage(dice, 1 + dice.below(6000))]),
+    // The NUL keeps it from the shell, which would do whatever it says.
+    Buffer.concat([Buffer.from([dice.pick([1, 127, 128, 255]), 0]), garbage(dice, 1 + dice.below(6000))]),
     foreign(dice),
     withoutLoader(),
   ]);
@@ -411,78 +407,25 @@ function withoutLoader(): Buffer {
   return copy;
 }
 
-const WORDS = [
-  'dump',
-  'Dump',
-  'stop',
-  'B',
-  'a',
-  'b',
-  '10-x',
-  '9-x',
-  '_',
-  'é',
-  'Z',
-  'z',
-  '漢',
-  'ﬀ',
-  '\u{1f642}',
-];
+const WORDS = 'dump Dump stop B a b 10-x 9-x _ é Z z 漢 ﬀ \u{1f642}'.split(' ');
 const SUFFIXES = [
-  ...[
-    'dpkg-dist',
-    'dpkg-old',
-    'dpkg-new',
-    'dpkg-',
-    'ucf-old',
-    'ucf-dist',
-    'rpmsave',
-    'rpmnew',
-    'rpm',
-    'pacnew',
-  ],
-  ...['bak', 'old', 'orig', 'rej', 'save', 'swp', 'swo', 'tmp', 'new', 'sig', 'asc', 'conf', 'cfg', 'ini'],
-  ...['json', 'yaml', 'yml', 'txt', 'md', 'log', 'lock', 'sample', 'example', 'disabled', 'off'],
+  ...'dpkg-dist dpkg-old dpkg-new dpkg- ucf-old ucf-dist rpmsave rpmnew rpm pacnew bak old orig rej save'.split(
+    ' ',
+  ),
+  ...'swp swo tmp new sig asc conf cfg ini json yaml yml txt md log lock sample example disabled off'.split(
+    ' ',
+  ),
   // These are none.
-  ...[
-    'sh',
-    'py',
-    'BAK',
-    'bak1',
-    'dpkg',
-    'dpkgold',
-    'ucf',
-    'sav',
-    'tmp-',
-    'bak\n',
-    'confs',
-    'dpkg-old.sh',
-    '',
-  ],
+  ...'sh py BAK bak1 dpkg dpkgold ucf sav tmp- confs dpkg-old.sh'.split(' '),
+  ...['bak\n', ''],
 ];
 const ODD_NAMES = [
-  ...[
-    '-x',
-    '--help',
-    '-',
-    'a b',
+  ..."-x --help - $(id) `id` * ? [a] ~ %s a=b : a;id a&b | ' a'b # ## #a# ... .a ..a .bak bak dpkg-old".split(
     ' ',
-    '$(id)',
-    '`id`',
-    '*',
-    '?',
-    '[a]',
-    '~',
-    "'",
-    '"',
-    "a'b",
-    'a"b',
-    'a\\b',
-    '\\',
-  ],
-  ...['a;id', 'a&b', '|', '\n', 'a\nb', '\r', '\t', '\x1b[31m', '\x7f', '#', '##', '#a#', '...', '.a', '..a'],
-  ...['\u202e', '\ufeff', '\ufffd', '\u{10ffff}', '\uff5e', 'e\u0301', '%s', 'a=b', ':', 'n'.repeat(255)],
-  ...['.bak', 'bak', 'dpkg-old', `${'m'.repeat(251)}.bak`, '漢'.repeat(85)],
+  ),
+  ...['a b', ' ', '"', 'a"b', 'a\\b', '\\', '\n', 'a\nb', '#a\n#', '\r', '\t', '\x1b[31m', '\x7f', '\u202e'],
+  ...['\ufeff', '\ufffd', '\u{10ffff}', '\uff5e', 'e\u0301'],
+  ...['n'.repeat(255), `${'m'.repeat(251)}.bak`, '漢'.repeat(85)],
 ];
 
 function makeName(dice: Dice, mood: Mood): Buffer {
