@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import mri from 'mri';
 import { parseDuration } from './duration.ts';
-import type { Environment, HookEvent, Operation, Request, Settings, State } from './types.ts';
+import type { Books, Environment, HookEvent, HookSettings, Operation, Request, State } from './types.ts';
 
 /** What the caller got wrong, in one line. Exit status 2. */
 export class UsageError extends Error {}
@@ -34,6 +34,11 @@ const OPTIONS = {
     value: 'DURATION',
     help: 'time limit of each hook that does not ask for its own, as 90s, 5m or 6h; 0 for none (default: $TKLBAM_HOOKS_TIMEOUT, else 6h)',
   },
+  control: {
+    value: 'FD',
+    help: 'the connected stream socket on which the caller says which state it has come to',
+  },
+  inspect: { value: 'DIR', help: 'run the hooks of inspect too, in DIR, between those of pre and COMMAND' },
   only: { value: 'NAME', repeatable: true, help: 'run this hook alone; may be repeated' },
   'dry-run': { help: 'print what would run, run nothing' },
   verbose: { short: 'v', help: 'say which hook starts, how it ended and how long it took' },
@@ -64,6 +69,28 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     purpose: 'Find what would keep hooks from running, before the night. Runs none.',
     options: ['hooks', 'profile', 'keyring', 'json'],
   },
+  wrap: {
+    arguments: 'OPERATION -- COMMAND [ARG]…',
+    purpose: 'Run the hooks of pre, then COMMAND, then the hooks of post; those of error if anything fails.',
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'inspect', 'verbose'],
+  },
+  session: {
+    arguments: 'OPERATION',
+    purpose:
+      'Run the hooks of an operation as its program asks for them, and those of error if it fails or dies.',
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'control'],
+  },
+  recover: {
+    arguments: '',
+    purpose:
+      'Run the hooks of error for each backup or restore that was cut off. Done at boot, and by each new one.',
+    options: ['dry-run'],
+  },
+  status: {
+    arguments: '',
+    purpose: 'Show the backups and restores that run or were cut off, and how the last ones ended.',
+    options: ['json'],
+  },
   fixclock: {
     arguments: 'OPERATION STATE',
     purpose: 'Set the clock from an NTP server, before a backup or a restore.',
@@ -81,9 +108,15 @@ const EXIT_STATUS = [
   ['1', 'a hook failed or could not be started, or check found something'],
   ['2', 'wrong usage'],
   ['3', 'a hook was refused, since others than root could have changed it'],
+  ['75', 'wrap: a hook of pre put it off, with this status'],
   ['128+N', 'ended by signal N'],
+  ['any', 'wrap: that of COMMAND, if it failed'],
 ] as const;
-const EXAMPLES = ['tklbam-hooks list', 'tklbam-hooks run backup pre --verbose'];
+const EXAMPLES = [
+  'tklbam-hooks list',
+  'tklbam-hooks run backup pre --verbose',
+  'tklbam-hooks wrap backup -- restic backup /',
+];
 
 /**
  * The request that the command line and the environment make.
@@ -91,8 +124,10 @@ const EXAMPLES = ['tklbam-hooks list', 'tklbam-hooks run backup pre --verbose'];
  * Throws UsageError.
  */
 export function parse(argv: readonly string[], env: Environment, cwd: string | undefined): Request {
-  const { words, values } = split(argv);
-  const [name, ...rest] = words;
+  const end = argv.indexOf('--');
+  const { words, values } = split(end < 0 ? argv : argv.slice(0, end));
+  const verbatim = end < 0 ? [] : argv.slice(end + 1);
+  const [name, ...rest] = words[0] === 'wrap' ? words : [...words, ...verbatim];
   if (values.has('version')) return { kind: 'version' };
   if (name !== undefined && !Object.hasOwn(COMMANDS, name))
     throw new UsageError(`unknown command ${quote(name)}`);
@@ -106,35 +141,70 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
     }
   }
   const event = name === 'check' ? ANY_EVENT : parseEvent(name, command, rest);
-  if (name === 'fixclock') return { kind: 'fixclock', event };
   const directory = absolute(cwd);
-  const settings = parseSettings(event, values, env, directory);
-  const json = values.has('json');
-  if (name === 'list') return { kind: 'list', ...settings, json };
-  if (name === 'check') return { kind: 'check', ...settings, json, names: rest.map(fileName) };
-  const wanted = values.get('cwd')?.[0];
-  return {
-    kind: 'run',
-    ...settings,
-    // From / when the caller's own directory is gone: no program could be started there.
-    cwd: wanted === undefined ? (cwd ?? '/') : directory(wanted, '--cwd'),
-    only: (values.get('only') ?? []).map(fileName),
-    dryRun: values.has('dry-run'),
-    verbose: values.has('verbose'),
+  const given = (option: OptionName): string | undefined => {
+    const value = values.get(option)?.[0];
+    return value === undefined ? undefined : directory(value, `--${option}`);
   };
+  const json = values.has('json');
+  const dryRun = values.has('dry-run');
+  const verbose = values.has('verbose');
+  // From / when the caller's own directory is gone: no program could be started there.
+  const here = cwd ?? '/';
+  switch (name) {
+    case 'fixclock':
+      return { kind: 'fixclock', event };
+    case 'recover':
+      return { kind: 'recover', books: parseBooks(env, directory), dryRun };
+    case 'status':
+      return { kind: 'status', books: parseBooks(env, directory), json };
+  }
+  const settings = parseSettings(values, env, directory);
+  const session = { ...settings, operation: event.operation, verbose };
+  switch (name) {
+    case 'list':
+      return { kind: 'list', event, ...settings, json };
+    case 'check':
+      return { kind: 'check', event, ...settings, json, names: rest.map(fileName) };
+    case 'wrap':
+      return {
+        kind: 'wrap',
+        ...session,
+        books: parseBooks(env, directory),
+        inspect: given('inspect'),
+        cwd: here,
+        command: parseCommand(verbatim),
+      };
+    case 'session':
+      return {
+        kind: 'session',
+        ...session,
+        books: parseBooks(env, directory),
+        control: parseDescriptor(values.get('control')?.[0]),
+      };
+    default: {
+      const only = (values.get('only') ?? []).map(fileName);
+      return { kind: 'run', event, ...settings, cwd: given('cwd') ?? here, only, dryRun, verbose };
+    }
+  }
 }
 
 /** For what does not depend on it. */
 const ANY_EVENT: HookEvent = { operation: 'backup', state: 'pre' };
 
 function parseEvent(name: string, command: Command, words: readonly string[]): HookEvent {
-  const [operation, state, surplus] = words;
-  const needed = command.arguments.split(' ').filter(word => !word.startsWith('['));
-  const missing = needed[words.length];
+  // What follows `--` is none of ours.
+  const known = (command.arguments.split(' -- ')[0] ?? '').split(' ').filter(word => word !== '');
+  const missing = known.filter(word => !word.startsWith('['))[words.length];
   if (missing !== undefined) {
     throw new UsageError(`'${name}' needs ${command.arguments}, and ${missing} is missing`);
   }
-  if (surplus !== undefined) throw new UsageError(`'${name}' takes no argument ${quote(surplus)}`);
+  const surplus = words[known.length];
+  if (surplus !== undefined) {
+    const hint = name === 'wrap' ? ', COMMAND follows after --' : '';
+    throw new UsageError(`'${name}' takes no argument ${quote(surplus)}${hint}`);
+  }
+  const [operation, state] = words;
   return {
     operation: oneOf(OPERATIONS, operation ?? ANY_EVENT.operation, 'operation'),
     state: oneOf(STATES, state ?? ANY_EVENT.state, 'state'),
@@ -144,11 +214,10 @@ function parseEvent(name: string, command: Command, words: readonly string[]): H
 type Values = ReadonlyMap<string, readonly string[]>;
 
 function parseSettings(
-  event: HookEvent,
   values: Values,
   env: Environment,
   directory: ReturnType<typeof absolute>,
-): Settings {
+): HookSettings {
   const given = (option: OptionName): string | undefined => {
     const value = values.get(option)?.[0];
     return value === undefined ? undefined : directory(value, `--${option}`);
@@ -158,7 +227,6 @@ function parseSettings(
   const keyrings = values.get('keyring') ?? env.TKLBAM_HOOKS_KEYRING?.split(':').filter(Boolean) ?? [];
   const from = values.has('keyring') ? '--keyring' : 'TKLBAM_HOOKS_KEYRING';
   return {
-    event,
     sources: [
       { kind: 'local', directory: hooks },
       { kind: 'profile', directory: resolve(given('profile') ?? `${registry}/profile`, 'hooks.d') },
@@ -166,6 +234,31 @@ function parseSettings(
     keyrings: keyrings.length === 0 ? undefined : keyrings.map(file => directory(file, from)),
     timeoutMs: parseTimeout(values.get('timeout')?.[0], env),
   };
+}
+
+function parseBooks(env: Environment, directory: ReturnType<typeof absolute>): Books {
+  return {
+    stateDirectory: directory(env.TKLBAM_HOOKS_STATE || '/var/lib/tklbam-hooks', 'TKLBAM_HOOKS_STATE'),
+    log: directory(env.TKLBAM_HOOKS_LOG || DEFAULT_LOG, 'TKLBAM_HOOKS_LOG'),
+  };
+}
+
+/** The log that syslog gets a copy of. */
+export const DEFAULT_LOG = '/var/log/tklbam-hooks.log';
+
+function parseCommand(words: readonly string[]): [string, ...string[]] {
+  const [file, ...args] = words;
+  if (file === undefined || file === '')
+    throw new UsageError("'wrap' needs -- COMMAND, and COMMAND is missing");
+  if (words.some(word => word.includes('\ufffd'))) throw new UsageError('COMMAND is not valid UTF-8');
+  return [file, ...args];
+}
+
+function parseDescriptor(text: string | undefined): number {
+  if (text === undefined)
+    throw new UsageError("'session' needs --control FD; see PROTOCOL in tklbam-hooks(8)");
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--control: ${quote(text)} is no file descriptor`);
+  return Number(text);
 }
 
 /** Of each hook; undefined for none. 6 h: long enough for any dump, short enough not to hold backups up for weeks. */
@@ -199,8 +292,7 @@ function fileName(word: string): string {
 
 /** The words and the option values, every one checked against the table. The one function that meets mri. */
 function split(argv: readonly string[]): { words: readonly string[]; values: Values } {
-  const end = argv.indexOf('--');
-  for (const arg of end < 0 ? argv : argv.slice(0, end)) {
+  for (const arg of argv) {
     // mri would drop a lone dash, negate with `--no-` and take the next word for the value of `--hooks=`.
     if (arg === '-' || arg.startsWith('--no-')) throw new UsageError(`unknown option ${quote(arg)}`);
     if (arg.startsWith('-') && arg.endsWith('=')) throw new UsageError(`option ${quote(arg)} needs a value`);

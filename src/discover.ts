@@ -64,6 +64,7 @@ function facts(stat: Stats): FileFacts {
     uid: stat.uid,
     gid: stat.gid,
     mode: stat.mode & 0o7777,
+    modifiedMs: stat.mtimeMs,
   };
 }
 

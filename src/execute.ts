@@ -1,6 +1,8 @@
 // Plan to results, one as each hook ends. The only file that starts hooks and imports execa. Prints nothing.
+import { isDead } from './descriptor.ts';
+import { markOf } from './plan.ts';
 import { end, tree } from './tree.ts';
-import type { Outcome, Plan, Result, Step } from './types.ts';
+import type { Environment, Outcome, Plan, Result, State, Step } from './types.ts';
 import { watchdog } from './watchdog.ts';
 
 export type Progress =
@@ -17,9 +19,6 @@ export interface Surroundings {
   /** Whether we have a controlling terminal (tty(4)). */
   readonly hasTerminal: boolean;
 }
-
-/** How long a hook has to end by itself, from SIGTERM to SIGKILL. */
-const GRACE_MS = 10_000;
 
 export async function* execute(plan: Plan, surroundings: Surroundings): AsyncGenerator<Progress> {
   const session = plan.steps.find(({ timeoutMs }) => timeoutMs !== undefined)?.env.TKLBAM_HOOK_SESSION;
@@ -48,24 +47,21 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Sur
     cwd: step.cwd,
     env: step.env,
     extendEnv: false,
-    stdio: 'inherit',
+    stdio: ['inherit', ...outputs(state)],
     buffer: false,
     reject: false,
     detached: hasOwnGroup,
     // Its end is ours to arrange, not that of an exit handler.
     cleanup: false,
   });
-  const mark = ['OPERATION', 'STATE', 'NAME', 'SESSION'].map(
-    each => `TKLBAM_HOOK_${each}=${step.env[`TKLBAM_HOOK_${each}`]}`,
-  );
-  const started = child.pid === undefined ? undefined : tree(child.pid, hasOwnGroup, mark);
+  const started = child.pid === undefined ? undefined : tree(child.pid, hasOwnGroup, markOf(step));
   const ending = new AbortController();
   const stopped = Promise.withResolvers<Outcome>();
   let isStopping = false;
   const stopWith = (reason: Outcome, signal: NodeJS.Signals | undefined): void => {
     if (started === undefined || isStopping) return;
     isStopping = true;
-    end(started, signal, GRACE_MS, hurry).then(() => stopped.resolve(reason), stopped.reject);
+    end(started, signal, hurry).then(() => stopped.resolve(reason), stopped.reject);
   };
   const { timeoutMs } = step;
   const timer =
@@ -86,6 +82,36 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Sur
   const last = isStopping ? await stopped.promise : first;
   child.nodeChildProcess.unref();
   return { step, outcome: last, durationMs: performance.now() - startedMs };
+}
+
+/** Of a hook. What has to start again what was stopped must not fail because nobody is there any more to read what it says. */
+function outputs(state: State): ['inherit' | 'ignore', 'inherit' | 'ignore'] {
+  const output = (fd: 1 | 2): 'inherit' | 'ignore' =>
+    state === 'error' && isDead(fd) ? 'ignore' : 'inherit';
+  return [output(1), output(2)];
+}
+
+/** A program that is not a hook, in our process group and with all that we have. */
+export async function command(
+  [file, ...args]: readonly [string, ...string[]],
+  cwd: string,
+  env: Environment,
+  passOn: (send: (signal: NodeJS.Signals) => void) => void,
+): Promise<Outcome> {
+  const { execa } = await import('execa');
+  const options = {
+    cwd,
+    env,
+    extendEnv: false,
+    stdio: 'inherit',
+    buffer: false,
+    reject: false,
+    cleanup: false,
+  } as const;
+  const child = execa(file, args, options);
+  passOn(signal => child.kill(signal));
+  const { exitCode, signal, code } = await child;
+  return outcome(exitCode, signal, code);
 }
 
 function outcome(status: number | undefined, signal: string | undefined, code: string | undefined): Outcome {

@@ -50,7 +50,7 @@ export function judgeSignature(signature: Signature): Verdict {
  * directory on the way to it. The sticky bit is no excuse: it does not keep a stranger from putting a file there first.
  */
 export function findRefusal(
-  file: FileFacts,
+  file: Pick<FileFacts, 'uid' | 'mode'>,
   directories: readonly DirectoryFacts[],
   uid: number,
 ): Refusal | undefined {

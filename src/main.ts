@@ -1,27 +1,50 @@
 // Arguments, environment and signals in; text and exit status out. The only file that touches `process`.
-import { closeSync, constants, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { attempt } from './attempt.ts';
 import { help, parse, UsageError } from './cli.ts';
 import { readDefaults } from './defaults.ts';
+import { closeInherited } from './descriptor.ts';
 import { discover } from './discover.ts';
-import { execute, type Surroundings } from './execute.ts';
+import { execute, type Progress, type Surroundings } from './execute.ts';
 import { type Judge, judge, judgeSignature } from './judge.ts';
 import { inOrder, plan } from './plan.ts';
 import {
   checkJson,
   checkText,
+  commandStatus,
+  describeCommand,
+  describeDeferral,
   describeFailure,
   describeInterruption,
+  describeOwed,
   describeProgress,
   describeResult,
   describeStart,
   describeWarning,
   dryRun,
+  EX_TEMPFAIL,
   exitStatus,
   listJson,
   listText,
 } from './report.ts';
-import type { Environment, HookEvent, Judged, Listing, Result, RunRequest, Settings } from './types.ts';
+import type { World } from './session.ts';
+import type {
+  Environment,
+  HookSettings,
+  Judged,
+  Listing,
+  Plan,
+  RecoverRequest,
+  Report,
+  Result,
+  RunRequest,
+  SessionRequest,
+  SessionSettings,
+  State,
+  StatusRequest,
+  WrapRequest,
+} from './types.ts';
 
 /** From package.json, put in by build/bundle.ts. */
 declare const VERSION: string | undefined;
@@ -51,6 +74,14 @@ async function main(): Promise<number> {
     }
     case 'run':
       return run(request, env);
+    case 'wrap':
+      return wrap(request, env);
+    case 'session':
+      return guardian(request, given => ({ ...defaults.values, ...given }));
+    case 'recover':
+      return recovery(request, env);
+    case 'status':
+      return status(request);
     case 'fixclock': {
       const { fixclock } = await import('./fixclock.ts');
       const { status, out, err } = fixclock(request.event, env);
@@ -62,38 +93,173 @@ async function main(): Promise<number> {
 }
 
 async function run(request: RunRequest, env: Environment): Promise<number> {
-  if (attempt(() => statSync(request.cwd).isDirectory()) !== true) {
+  if (!isDirectory(request.cwd)) {
     throw new UsageError(`--cwd '${request.cwd}' is not a directory`);
   }
   const { listings, judged } = await look(request, env);
   const session = env.TKLBAM_HOOK_SESSION || `${Date.now().toString(36)}-${process.pid}`;
   const whole = plan(request, listings, judged, env, session);
-  for (const warning of whole.warnings) tell(describeWarning(warning));
   if (request.dryRun) write(1, dryRun(whole));
 
-  closeInheritedDescriptors();
-  const surroundings = listen(request.event);
+  closeInherited();
+  listen();
+  const planned = request.dryRun ? { ...whole, steps: [] } : whole;
+  for await (const progress of carryOut(planned, request.verbose, isSparedHangup)) {
+    if (progress.kind === 'over') return exitStatus(progress.report);
+  }
+  throw new Error('no report');
+}
+
+/** Tells what comes of a plan as it is executed, and ends with the report of that. */
+async function* carryOut(
+  whole: Plan,
+  verbose: boolean,
+  isSpared: (signal: NodeJS.Signals, state: State) => boolean,
+  end?: AbortSignal,
+): AsyncGenerator<Progress | { readonly kind: 'over'; readonly report: Report }> {
+  for (const warning of whole.warnings) tell(describeWarning(warning));
+  const surroundings = heed(
+    signal => isSpared(signal, whole.event.state),
+    whole.stopAtFailure ? end : undefined,
+  );
   const results: Result[] = [];
-  for await (const progress of execute(request.dryRun ? { ...whole, steps: [] } : whole, surroundings)) {
+  for await (const progress of execute(whole, surroundings)) {
     if (progress.kind === 'starts') {
-      if (request.verbose) tell(describeStart(progress.step.hook, whole.event));
-      continue;
+      if (verbose) tell(describeStart(progress.step.hook, whole.event));
+    } else {
+      results.push(progress.result);
+      if (verbose) tell(describeProgress(progress.result));
+      const message = describeResult(whole, progress.result);
+      if (message !== undefined) tell(red(message));
     }
-    results.push(progress.result);
-    if (request.verbose) tell(describeProgress(progress.result));
-    const message = describeResult(whole, progress.result);
-    if (message !== undefined) tell(red(message));
+    yield progress;
   }
   for (const failure of whole.failures) tell(red(describeFailure(whole, failure)));
   const interruption = surroundings.stop.aborted ? String(surroundings.stop.reason) : undefined;
   if (interruption !== undefined && results.at(-1)?.outcome.kind !== 'interrupted') {
     tell(red(describeInterruption(interruption)));
   }
-  return exitStatus({ plan: whole, results, interruption });
+  onSignal = between;
+  yield { kind: 'over', report: { plan: whole, results, interruption } };
+}
+
+async function wrap(request: WrapRequest, env: Environment): Promise<number> {
+  const [{ openSession }, { command }] = await Promise.all([import('./session.ts'), import('./execute.ts')]);
+  closeInherited();
+  // Not SIGUSR1: Node.js keeps it blocked when it is not to open a debugger (build/package.ts).
+  listen('SIGQUIT', 'SIGUSR2');
+  const isSpared = (signal: NodeJS.Signals, state: State): boolean =>
+    !ENDING.includes(signal) || state === 'error' || isSparedHangup(signal, state);
+  const world = await makeWorld(request, isSpared);
+  const session = openSession(request, world, () => undefined);
+  try {
+    const [name] = request.command;
+    const pre = await session.advance('pre', request.cwd, env);
+    if (pre.status === EX_TEMPFAIL) tell(describeDeferral(name));
+    if (pre.status !== 0) return pre.status;
+    if (request.inspect !== undefined) {
+      if (!isDirectory(request.inspect)) {
+        const error = `--inspect '${request.inspect}' is not a directory, '${name}' was not run`;
+        await session.fail(error);
+        return 1;
+      }
+      const inspect = await session.advance('inspect', request.inspect, env);
+      if (inspect.status !== 0) return inspect.status;
+    }
+    const outcome = await command(request.command, request.cwd, environment(), send => {
+      onSignal = signal => {
+        if (!hasTerminal || !isFromTerminal(signal)) send(signal);
+      };
+      if (missed !== undefined) onSignal(missed);
+      missed = undefined;
+    });
+    onSignal = between;
+    if (outcome.kind === 'succeeded') return (await session.advance('post', request.cwd, env)).status;
+    await session.fail(describeCommand(name, outcome));
+    return commandStatus(outcome);
+  } finally {
+    world.log.close();
+  }
+}
+
+async function guardian(
+  request: SessionRequest,
+  withDefaults: (env: Environment) => Environment,
+): Promise<number> {
+  const [{ openSession }, { openControl, guard }] = await Promise.all([
+    import('./session.ts'),
+    import('./guardian.ts'),
+  ]);
+  const control = openControl(request.control);
+  closeInherited();
+  listen();
+  const terminated = new AbortController();
+  onSignal = between = signal => {
+    if (signal === 'SIGTERM') terminated.abort(signal);
+  };
+  const callers = caller();
+  const interruption = (): string | undefined => {
+    if (!control.gone.aborted) return undefined;
+    return `the caller, '${callers.name}' (pid ${callers.pid}), ${control.gone.reason}`;
+  };
+  // The caller's Ctrl-C and hang-up are the caller's to act upon. Its end ends what stands before the operation, but not what
+  // brings back after it.
+  const isSpared = (signal: NodeJS.Signals, state: State): boolean =>
+    signal !== 'SIGTERM' || state === 'error';
+  const world = await makeWorld(request, isSpared, control.gone);
+  const session = openSession(request, world, interruption);
+  const status = await guard(control, session, withDefaults, terminated.signal, interruption);
+  world.log.close();
+  return status;
+}
+
+async function recovery({ books, dryRun }: RecoverRequest, env: Environment): Promise<number> {
+  const { recover, unfinished } = await import('./session.ts');
+  if (dryRun) {
+    const cutOff = unfinished(books).filter(({ isRunning }) => !isRunning);
+    return print(cutOff.map(({ record }) => (record === undefined ? '' : describeOwed(record))).join(''));
+  }
+  closeInherited();
+  listen();
+  const world = await makeWorld({ books, verbose: false }, isSparedHangup);
+  const status = await recover(books, env, world);
+  world.log.close();
+  return status;
+}
+
+async function status({ books, json }: StatusRequest): Promise<number> {
+  const [{ unfinished }, { readLog }, { statusJson, statusText }] = await Promise.all([
+    import('./session.ts'),
+    import('./log.ts'),
+    import('./status.ts'),
+  ]);
+  const [sessions, entries] = [unfinished(books), readLog(books.log)];
+  return print(json ? statusJson(sessions, entries) : statusText(sessions, entries));
+}
+
+async function makeWorld(
+  { books, verbose }: Pick<SessionSettings, 'books' | 'verbose'>,
+  isSpared: (signal: NodeJS.Signals, state: State) => boolean,
+  end?: AbortSignal,
+): Promise<World> {
+  const [{ openLog }, { processId }] = await Promise.all([import('./log.ts'), import('./tree.ts')]);
+  return {
+    look,
+    carryOut: whole => carryOut(whole, verbose, isSpared, end),
+    tell,
+    log: openLog(books.log, tell),
+    self: processId(process.pid),
+    caller: caller(),
+  };
+}
+
+function caller(): { pid: number; name: string } {
+  const pid = process.ppid;
+  return { pid, name: attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd()) ?? 'unknown' };
 }
 
 async function look(
-  settings: Settings,
+  settings: HookSettings,
   env: Environment,
 ): Promise<{ listings: readonly Listing[]; judged: readonly Judged[] }> {
   const by: Judge = {
@@ -119,38 +285,46 @@ async function look(
   return { listings, judged: checked };
 }
 
-/**
- * What the caller left open must not reach hooks: tklbam's own lock and log among it. Node.js sees to descriptors below 16 when it
- * starts, and to those above as far as they follow each other; its own are all close-on-exec.
- */
-function closeInheritedDescriptors(): void {
-  for (const name of attempt(() => readdirSync('/proc/self/fd')) ?? []) {
-    if (Number(name) < 16) continue;
-    const text = attempt(() => readFileSync(`/proc/self/fdinfo/${name}`, 'latin1'));
-    const [, flags] = /^flags:\s*(\d+)$/m.exec(text ?? '') ?? [];
-    if (flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) === 0)
-      attempt(() => closeSync(Number(name)));
-  }
+/** The signals that end a run. */
+const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/** From here on, these and the signals that end a run do so by way of `onSignal`. */
+function listen(...more: readonly NodeJS.Signals[]): void {
+  hasTerminal = hasControllingTerminal();
+  for (const signal of [...ENDING, ...more]) process.on(signal, () => onSignal(signal));
 }
 
-/** Of open(2), as Linux has it on all its architectures that Node.js runs on. Node.js does not name it. */
-const O_CLOEXEC = 0o2000000;
+/** One that came while nobody heeded any. */
+let missed: NodeJS.Signals | undefined;
+const remember = (signal: NodeJS.Signals): void => {
+  missed ??= signal;
+};
+/** What is done with one that comes while no hook runs. */
+let between: (signal: NodeJS.Signals) => void = remember;
+let onSignal: (signal: NodeJS.Signals) => void = remember;
+let hasTerminal = false;
 
-/** From here on, the signals that end a run do so by way of `execute`. */
-function listen({ state }: HookEvent): Surroundings {
+/** Heeds signals, but for those that are spared, and the end of whom the run is for. */
+function heed(isSpared: (signal: NodeJS.Signals) => boolean, end: AbortSignal | undefined): Surroundings {
   const stop = new AbortController();
   const hurry = new AbortController();
-  const hasTerminal = hasControllingTerminal();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      // The terminal went away. Before the operation that ends it; after it, what was stopped has to start again.
-      if (signal === 'SIGHUP' && hasTerminal && (state === 'post' || state === 'error')) return;
-      if (!stop.signal.aborted) stop.abort(signal);
-      else if (signal === 'SIGINT') hurry.abort();
-    });
-  }
+  onSignal = signal => {
+    if (isSpared(signal)) return;
+    if (!stop.signal.aborted) stop.abort(signal);
+    else if (signal === 'SIGINT') hurry.abort();
+  };
+  if (missed !== undefined) onSignal(missed);
+  missed = undefined;
+  // As a supervisor would end what nobody waits for any more.
+  const terminate = (): void => stop.abort('SIGTERM');
+  if (end?.aborted) terminate();
+  else end?.addEventListener('abort', terminate, { once: true });
   return { stop: stop.signal, hurry: hurry.signal, isFromTerminal, hasTerminal };
 }
+
+/** The terminal went away. Before the operation that ends it; after it, what was stopped has to start again. */
+const isSparedHangup = (signal: NodeJS.Signals, state: State): boolean =>
+  signal === 'SIGHUP' && (state === 'post' || state === 'error') && hasTerminal;
 
 function hasControllingTerminal(): boolean {
   const fd = attempt(() => openSync('/dev/tty', constants.O_RDWR | constants.O_NONBLOCK));
@@ -168,6 +342,8 @@ function isFromTerminal(signal: NodeJS.Signals): boolean {
   return signal === 'SIGHUP' && foreground === '-1' && Number(session) !== process.pid;
 }
 
+const isDirectory = (path: string): boolean => attempt(() => statSync(path).isDirectory()) === true;
+
 function environment(): Environment {
   const entries = Object.entries(process.env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
@@ -177,14 +353,6 @@ function environment(): Environment {
 
 function currentDirectory(): string | undefined {
   return attempt(() => process.cwd());
-}
-
-function attempt<T>(look: () => T): T | undefined {
-  try {
-    return look();
-  } catch {
-    return undefined;
-  }
 }
 
 function print(text: string): number {

@@ -36,7 +36,7 @@ export function inOrder(event: HookEvent, judged: readonly Judged[]): readonly J
  * `session` is the id that all states of an operation have in common.
  */
 export function plan(
-  request: RunRequest,
+  request: Pick<RunRequest, 'event' | 'only' | 'cwd' | 'timeoutMs'>,
   listings: readonly Listing[],
   judged: readonly Judged[],
   env: Environment,
@@ -83,6 +83,10 @@ export function plan(
     warnings: entries.flatMap(({ hook, verdict }) => warnings(hook, verdict)),
   };
 }
+
+/** The entries of its environment by which the processes of a hook are found. */
+export const markOf = ({ env }: Step): string[] =>
+  ['OPERATION', 'STATE', 'NAME', 'SESSION'].map(each => `TKLBAM_HOOK_${each}=${env[`TKLBAM_HOOK_${each}`]}`);
 
 /** What the hook asks for, else what all have. Undefined for none. */
 export function timeLimit({ header }: Candidate, timeoutMs: number | undefined): number | undefined {

@@ -1,7 +1,9 @@
 // Plans and results to lines of text or JSON, and to the exit status. Pure.
+import { constants } from 'node:os';
 import { escapeControls, wrap } from './cli.ts';
 import { formatDuration } from './duration.ts';
 import { timeLimit } from './plan.ts';
+import { owed } from './record.ts';
 import type {
   Candidate,
   Defect,
@@ -10,11 +12,14 @@ import type {
   HookEvent,
   Judged,
   Listing,
+  Operation,
   Outcome,
   Plan,
   Refusal,
   Report,
   Result,
+  ResultEntry,
+  SessionRecord,
   Settings,
   Skip,
   Verdict,
@@ -33,8 +38,8 @@ export function exitStatus({ plan, results, interruption }: Report): number {
   return hasFailed ? 1 : 0;
 }
 
-/** By signal(7), for those that end a run. */
-const signalNumber = (signal: string): number => ({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })[signal] ?? 0;
+/** By signal(7). */
+const signalNumber = (signal: string): number => new Map(Object.entries(constants.signals)).get(signal) ?? 0;
 
 /** Whether it makes the run fail. An interruption does so even where the hook's own failure would be a warning. */
 export function isFailure({ step, outcome }: Result): boolean {
@@ -49,7 +54,8 @@ export function describeResult(plan: Plan, result: Result): string | undefined {
   if (!isFailure(result)) {
     const { operation, state } = plan.event;
     const hook = `'${showPath(result.step.hook)} ${operation} ${state}'`;
-    return `tklbam-hooks: ${hook} ${describeOutcome(outcome)}, ignoring it as it asks (failure=warn)`;
+    const why = result.step.failure === 'warn' ? ' as it asks (failure=warn)' : '';
+    return `tklbam-hooks: ${hook} ${describeOutcome(outcome)}, ignoring it${why}`;
   }
   const isLast = plan.steps.at(-1) === result.step;
   const rest =
@@ -62,6 +68,127 @@ export function describeResult(plan: Plan, result: Result): string | undefined {
 /** For a signal that came while no hook was running. */
 export const describeInterruption = (signal: string): string =>
   `HookError: interrupted by signal ${signal}, no further hook was run`;
+
+/** What went wrong first, a line without the `HookError: ` that it is told with, and the name of the hook if it was one. */
+export function firstError({
+  plan,
+  results,
+  interruption,
+}: Report): { error: string; failed: string } | undefined {
+  const result = results.find(isFailure);
+  if (result !== undefined) return bare(describeResult(plan, result), result.step.hook.name);
+  const [failure] = plan.failures;
+  if (failure !== undefined) {
+    return bare(describeFailure(plan, failure), 'hook' in failure ? failure.hook.name : '');
+  }
+  return interruption === undefined ? undefined : bare(describeInterruption(interruption), '');
+}
+
+const bare = (text: string | undefined, failed: string): { error: string; failed: string } => ({
+  error: (text ?? '').replace(/^HookError: /, ''),
+  failed,
+});
+
+/** The hook of `pre` that puts the operation off, by exiting with EX_TEMPFAIL of sysexits.h; undefined if none does. */
+export const deferral = ({ results }: Report): Candidate | undefined =>
+  results.find(
+    result =>
+      isFailure(result) &&
+      result.step.args[1] === 'pre' &&
+      result.outcome.kind === 'failed' &&
+      result.outcome.status === EX_TEMPFAIL,
+  )?.step.hook;
+
+export const EX_TEMPFAIL = 75;
+
+/** For the command that `wrap` did not run, since a hook puts it off. */
+export const describeDeferral = (command: string): string =>
+  `tklbam-hooks: not now (status ${EX_TEMPFAIL}), '${escapeControls(command)}' was not run`;
+
+/** How the command that `wrap` ran has failed. */
+export function describeCommand(command: string, outcome: Outcome): string {
+  const name = `'${escapeControls(command)}'`;
+  if (outcome.kind === 'failed') return `${name} exited with status ${outcome.status}`;
+  if (commandStatus(outcome) !== NOT_FOUND) return `${name} ${describeOutcome(outcome)}`;
+  return `${name} could not be started: it is not in PATH, or its interpreter is missing`;
+}
+
+/** As env(1) and a shell have it. */
+const NOT_FOUND = 127;
+
+/** As a shell and env(1) have it. */
+export function commandStatus(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'succeeded':
+      return 0;
+    case 'failed':
+      return outcome.status;
+    case 'killed':
+    case 'interrupted':
+      return 128 + signalNumber(outcome.signal);
+    case 'timed-out':
+      return 124;
+    case 'not-started':
+      return outcome.defect.kind === 'system' && outcome.defect.code === 'ENOENT' ? NOT_FOUND : 126;
+  }
+}
+
+/** The hooks that `recover` would tell, a line each. */
+export const describeOwed = (record: SessionRecord): string =>
+  owed(record)
+    .map(path => `${escapeControls(path)} ${record.operation} error\n`)
+    .join('');
+
+export function resultEntry({ step, outcome, durationMs }: Result): ResultEntry {
+  return {
+    path: step.hook.path,
+    outcome: outcome.kind,
+    status: outcome.kind === 'succeeded' ? 0 : outcome.kind === 'failed' ? outcome.status : null,
+    signal: outcome.kind === 'killed' || outcome.kind === 'interrupted' ? outcome.signal : null,
+    seconds: Math.round(durationMs) / 1000,
+  };
+}
+
+/** How the hooks of `post` differ from those of `pre`, a line each. */
+export function describeChanges(before: Plan, after: Plan): string[] {
+  const facts = ({ steps }: Plan): Map<string, string> =>
+    new Map(steps.map(({ hook }) => [hook.path, JSON.stringify(hook.file)]));
+  const [then, now] = [facts(before), facts(after)];
+  const tell = (path: string, what: string): string =>
+    `tklbam-hooks: '${escapeControls(path)}' ${what} since pre`;
+  return [
+    ...[...then.keys()].filter(path => !now.has(path)).map(path => tell(path, 'went, or was switched off,')),
+    ...[...now].flatMap(([path, facts]) => {
+      if (!then.has(path)) return [tell(path, 'came, or was switched on,')];
+      return then.get(path) === facts ? [] : [tell(path, 'was changed')];
+    }),
+  ];
+}
+
+/** For a hook that was started in a session and cannot be told of its failure. */
+export function describeUntold(path: string, verdict: Verdict | undefined): string {
+  const why = verdict === undefined ? 'is gone' : (reason(verdict) ?? '');
+  const subject = verdict === undefined || verdict.kind === 'skip' ? 'it ' : '';
+  return `tklbam-hooks: '${escapeControls(path)}' was started, and cannot be told what went wrong: ${subject}${why}`;
+}
+
+/** Why there is no session: another one has the operation. */
+export function describeHolder(operation: Operation, record: SessionRecord | undefined): string {
+  if (record === undefined)
+    return `another ${operation} session is just beginning or ending, no hook was run (try again)`;
+  const { guardian, since, caller } = record;
+  const who = `pid ${guardian.pid}, since ${localTime(since)}, called by '${escapeControls(caller.name)}' (pid ${caller.pid})`;
+  return `another ${operation} session is running: ${who}; no hook was run`;
+}
+
+/** As `date '+%F %T'` has it. */
+export function localTime(iso: string): string {
+  const time = new Date(iso);
+  if (Number.isNaN(time.getTime())) return escapeControls(iso);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-');
+  return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')}`;
+}
 
 /** What was wrong before anything ran, a line. */
 export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure): string {
@@ -245,13 +372,16 @@ export function describeErrno(code: string): string {
     EAGAIN: 'too many processes',
     EIO: 'input/output error',
     ELOOP: 'too many links',
+    EDQUOT: 'the disk quota is used up',
     EMFILE: 'too many open files',
     ENAMETOOLONG: 'its name is too long',
     ENFILE: 'too many open files',
     ENOENT: 'it is gone',
     ENOMEM: 'out of memory',
+    ENOSPC: 'no space left on the device',
     ENOTDIR: 'not a directory',
     EPERM: 'not permitted',
+    EROFS: 'the file system is read-only',
   };
   const text = known[code];
   return text === undefined ? code : `${text} (${code})`;

@@ -2,6 +2,7 @@
 // of whatever lies beside it, and trusts every key of the caller's own keyring.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { attempt } from './attempt.ts';
 import { escapeControls } from './cli.ts';
 import { findRefusal } from './judge.ts';
 import { findProgram, searchPath } from './search.ts';
@@ -53,13 +54,7 @@ function keyringFault(keyring: string, uid: number): Signature | undefined {
   const shown = `the keyring '${escapeControls(keyring)}'`;
   // gpgv would wait for whoever writes to a FIFO.
   if (!stat.isFile()) return bad(`${shown} is not a file`, 'name a file');
-  const facts = {
-    type: 'file',
-    size: stat.size,
-    uid: stat.uid,
-    gid: stat.gid,
-    mode: stat.mode & 0o7777,
-  } as const;
+  const facts = { uid: stat.uid, mode: stat.mode & 0o7777 };
   if (findRefusal(facts, trail(Buffer.from(keyring).toString('latin1')), uid) !== undefined) {
     return bad(
       `others than root can write to ${shown}`,
@@ -117,11 +112,3 @@ export function read(status: number | null, report: string): Signature {
 }
 
 const bad = (reason: string, remedy = 'have it signed anew'): Signature => ({ kind: 'bad', reason, remedy });
-
-function attempt<T>(look: () => T): T | undefined {
-  try {
-    return look();
-  } catch {
-    return undefined;
-  }
-}

@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { kill } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { attempt } from './attempt.ts';
+import type { ProcessId } from './types.ts';
 
 export interface Tree {
   /** Every process of it that is not a zombie. */
@@ -46,10 +48,7 @@ export function tree(pid: number, hasOwnGroup: boolean, mark: readonly string[])
         bears(each.pid, mark);
       if (isMember) found.add(each.pid);
     }
-    for (let size = -1; size !== found.size; ) {
-      size = found.size;
-      for (const each of candidates) if (found.has(each.parent)) found.add(each.pid);
-    }
+    addDescendants(found, candidates);
     for (const each of candidates) if (found.has(each.pid)) known.set(each.pid, each.start);
     return [...found];
   };
@@ -64,6 +63,45 @@ export function tree(pid: number, hasOwnGroup: boolean, mark: readonly string[])
   return { members, signal };
 }
 
+/** What bears the mark in its environment, and its descendants: what is left of a hook whose runner is gone. */
+export function bearers(mark: readonly string[]): Tree {
+  const members = (): readonly number[] => {
+    const all = processes() ?? [];
+    const found = new Set(all.map(({ pid }) => pid).filter(pid => bears(pid, mark)));
+    addDescendants(found, all);
+    return [...found];
+  };
+  return {
+    members,
+    signal: name => {
+      for (const pid of members()) send(pid, name);
+    },
+  };
+}
+
+function addDescendants(found: Set<number>, among: readonly Stat[]): void {
+  for (let size = -1; size !== found.size; ) {
+    size = found.size;
+    for (const each of among) if (found.has(each.parent)) found.add(each.pid);
+  }
+}
+
+export const processId = (pid: number): ProcessId => ({
+  pid,
+  start: stat(pid)?.start ?? null,
+  boot: bootId(),
+});
+
+/** Whether that very process is still there. */
+export function isAlive({ pid, start, boot }: ProcessId): boolean {
+  if (start === null) return send(pid, 0);
+  return boot === bootId() && start === stat(pid)?.start;
+}
+
+/** As proc_sys_kernel(5) has it. */
+export const bootId = (): string | null =>
+  attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()) ?? null;
+
 /**
  * Ends a tree: the signal, then a grace, then SIGKILL to what is left. `hurry` cuts the grace short. Resolves when nothing is left,
  * or nothing that can be killed: a process in an uninterruptible sleep, such as one that writes to a frozen file system, dies when
@@ -72,14 +110,13 @@ export function tree(pid: number, hasOwnGroup: boolean, mark: readonly string[])
 export async function end(
   { members, signal }: Tree,
   first: NodeJS.Signals | undefined,
-  graceMs: number,
   hurry: AbortSignal,
 ): Promise<void> {
   if (first !== undefined) signal(first);
   // What is stopped would not hear it.
   signal('SIGCONT');
   // Not by the clock, which hooks set.
-  const deadline = performance.now() + graceMs;
+  const deadline = performance.now() + GRACE_MS;
   while (performance.now() < deadline && !hurry.aborted) {
     if (members().length === 0) return;
     await sleep(POLL_MS);
@@ -90,6 +127,8 @@ export async function end(
   }
 }
 
+/** How long a hook has to end by itself, from SIGTERM to SIGKILL. */
+export const GRACE_MS = 10_000;
 const POLL_MS = 50;
 const KILL_ROUNDS = 100;
 
@@ -124,19 +163,9 @@ function stat(pid: number): Stat | undefined {
 }
 
 function bears(pid: number, mark: readonly string[]): boolean {
-  try {
-    const entries = new Set(readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0'));
-    return mark.every(entry => entries.has(entry));
-  } catch {
-    return false;
-  }
+  const entries = new Set(attempt(() => readFileSync(`/proc/${pid}/environ`, 'utf8'))?.split('\0'));
+  return mark.every(entry => entries.has(entry));
 }
 
 /** Whether there is such a process or group. */
-function send(pid: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return kill(pid, signal);
-  } catch {
-    return false;
-  }
-}
+const send = (pid: number, signal: NodeJS.Signals | 0): boolean => attempt(() => kill(pid, signal)) ?? false;

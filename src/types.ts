@@ -28,16 +28,63 @@ export type Request =
   | RunRequest
   | ListRequest
   | CheckRequest
+  | SessionRequest
+  | WrapRequest
+  | RecoverRequest
+  | StatusRequest
   | { readonly kind: 'fixclock'; readonly event: HookEvent };
 
-/** Where hooks come from and what each may do: what `run` and `list` have in common. */
-export interface Settings {
-  readonly event: HookEvent;
+/** Where hooks come from and how long each may take. */
+export interface HookSettings {
   readonly sources: readonly HookSource[];
   /** Files with the public keys that profile hooks may be signed with; undefined for TurnKey's own. Absolute. */
   readonly keyrings: readonly string[] | undefined;
   /** For each hook that does not ask for its own. Undefined waits for ever. */
   readonly timeoutMs: number | undefined;
+}
+
+/** What `run` and `list` have in common. */
+export interface Settings extends HookSettings {
+  readonly event: HookEvent;
+}
+
+/** Where sessions are recorded and logged. Absolute. */
+export interface Books {
+  readonly stateDirectory: string;
+  readonly log: string;
+}
+
+/** What `session` and `wrap` have in common. */
+export interface SessionSettings extends HookSettings {
+  readonly operation: Operation;
+  readonly books: Books;
+  readonly verbose: boolean;
+}
+
+export interface SessionRequest extends SessionSettings {
+  readonly kind: 'session';
+  /** Of the connected stream socket on which the caller says which state it has come to. */
+  readonly control: number;
+}
+
+export interface WrapRequest extends SessionSettings {
+  readonly kind: 'wrap';
+  /** Where hooks of `inspect` start; undefined to leave that state out. Absolute. */
+  readonly inspect: string | undefined;
+  readonly cwd: string;
+  readonly command: readonly [file: string, ...args: string[]];
+}
+
+export interface RecoverRequest {
+  readonly kind: 'recover';
+  readonly books: Books;
+  readonly dryRun: boolean;
+}
+
+export interface StatusRequest {
+  readonly kind: 'status';
+  readonly books: Books;
+  readonly json: boolean;
 }
 
 export interface ListRequest extends Settings {
@@ -104,6 +151,8 @@ export interface FileFacts {
   readonly gid: number;
   /** Permission bits, set-id bits among them. */
   readonly mode: number;
+  /** When its content last changed, in ms since 1970. */
+  readonly modifiedMs: number;
 }
 
 /** Who owns a directory, and who may write to it. */
@@ -208,7 +257,8 @@ export interface Step {
   /** The whole environment, not additions to ours. */
   readonly env: Environment;
   readonly timeoutMs: number | undefined;
-  readonly failure: 'stop' | 'warn';
+  /** What comes of a failure: `note` is for what the hook is told after another failure, and changes nothing. */
+  readonly failure: 'stop' | 'warn' | 'note';
 }
 
 /** What would happen, whole before the first hook starts. */
@@ -262,4 +312,87 @@ export interface Report {
   readonly results: readonly Result[];
   /** The signal that ended the run, if one did. */
   readonly interruption: string | undefined;
+}
+
+/** A result as JSON has it: in answers of a session, and in the log. */
+export interface ResultEntry {
+  readonly path: string;
+  readonly outcome: Outcome['kind'];
+  /** Its exit status; null if it did not exit by itself. */
+  readonly status: number | null;
+  /** The signal that killed it, or that it was interrupted by; null for none. */
+  readonly signal: string | null;
+  readonly seconds: number;
+}
+
+/** Lines of the log. `time` is when it began, as ISO 8601 in UTC. */
+export type LogEntry = HookEntry | SessionEntry;
+
+export interface HookEntry extends ResultEntry {
+  readonly type: 'hook';
+  readonly time: string;
+  readonly session: string;
+  readonly operation: Operation;
+  readonly state: State;
+  readonly hook: string;
+}
+
+export interface SessionEntry {
+  readonly type: 'session';
+  readonly time: string;
+  readonly session: string;
+  readonly operation: Operation;
+  readonly outcome: 'succeeded' | 'failed';
+  /** What went wrong, a line. */
+  readonly error: string | null;
+  /** From its start to its end, or to the end of its recovery. */
+  readonly seconds: number;
+}
+
+/** A process that no other will ever be taken for: not after its end, nor after the next boot. */
+export interface ProcessId {
+  readonly pid: number;
+  /** In clock ticks since boot (proc_pid_stat(5)); null without /proc. */
+  readonly start: number | null;
+  /** /proc/sys/kernel/random/boot_id (proc_sys_kernel(5)); null without /proc. */
+  readonly boot: string | null;
+}
+
+/** What has to be known of a session to finish it, whoever is left to do so. Nothing secret: no environment. */
+export interface SessionRecord {
+  /** As hooks have it in TKLBAM_HOOK_SESSION. */
+  readonly session: string;
+  readonly operation: Operation;
+  /** When it began, as ISO 8601 in UTC. */
+  readonly since: string;
+  /** Who is responsible for it. */
+  readonly guardian: ProcessId;
+  /** Who asked for it. */
+  readonly caller: { readonly pid: number; readonly name: string };
+  /** How far it has come. */
+  readonly state: State;
+  readonly sources: readonly HookSource[];
+  /** As `HookSettings` has them; null for TurnKey's own. */
+  readonly keyrings: readonly string[] | null;
+  /** As `HookSettings` has it; null for none. */
+  readonly timeoutMs: number | null;
+  /** TKLBAM_HOOK_RESUME and TKLBAM_HOOK_SIMULATE, as far as the caller set them. */
+  readonly marks: Readonly<Record<string, string>>;
+  /** Paths of the hooks that were started in it, in that order. One whose start was cut off counts: it may have been. */
+  readonly started: readonly string[];
+  /** Which of them were told `error`, to its end. */
+  readonly told: readonly string[];
+  /** What went wrong, a line; null as long as nothing has. */
+  readonly error: string | null;
+  /** File name of the hook that failed; empty if it was none. */
+  readonly failed: string;
+}
+
+/** A session whose record is there. */
+export interface Unfinished {
+  readonly operation: Operation;
+  /** Undefined if it cannot be understood. */
+  readonly record: SessionRecord | undefined;
+  /** Whether its guardian is. */
+  readonly isRunning: boolean;
 }

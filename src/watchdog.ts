@@ -7,8 +7,8 @@ import type { Step } from './types.ts';
 
 /**
  * Reads a line `DEADLINE STATE NAME` before each hook, an empty one after it; the deadline is in seconds of uptime, since hooks set the
- * clock. At the end of input, if a hook was running, it waits for its deadline, and then ends what bears the session, state and name in
- * its environment.
+ * clock. At the end of input, if a hook was running, it waits for its end or its deadline, and then ends what bears the session, state
+ * and name in its environment.
  */
 const SCRIPT = `
 while read -r line; do hook=$line; done
@@ -16,20 +16,24 @@ while read -r line; do hook=$line; done
 deadline=\${hook%% *} state=\${hook#* }
 name=\${state#* } state=\${state%% *}
 uptime() { read -r now rest </proc/uptime; echo "\${now%.*}"; }
-while left=$((deadline - $(uptime))); [ "$left" -gt 0 ]; do sleep "$left"; done
+# Whether there was anything to send it to.
 signal() {
-    for environ in /proc/[0-9]*/environ; do
-        for entry in "SESSION=$1" "STATE=$state" "NAME=$name"; do
+    sent=
+    for environ in $(grep -lszxF -e "TKLBAM_HOOK_SESSION=$session" /proc/[0-9]*/environ); do
+        for entry in "STATE=$state" "NAME=$name"; do
             grep -qszxF -e "TKLBAM_HOOK_$entry" "$environ" || continue 2
         done
         pid=\${environ#/proc/}
-        kill -s "$2" "\${pid%/*}" && sent=yes
+        kill -s "$1" "\${pid%/*}" && sent=yes
     done
+    [ -n "$sent" ]
 }
-signal "$1" TERM
-signal "$1" CONT
-sleep 10
-for round in 1 2 3 4 5; do sent=; signal "$1" KILL; [ -n "$sent" ] || break; done
+session=$1
+while [ "$deadline" -gt "$(uptime)" ]; do signal 0 || exit 0; sleep 1; done
+signal TERM
+signal CONT
+for second in 1 2 3 4 5 6 7 8 9 10; do signal 0 || exit 0; sleep 1; done
+for round in 1 2 3 4 5; do signal KILL || break; done
 `;
 
 export interface Watchdog {

@@ -589,7 +589,7 @@ tklbam-hooks: '${directory}/a' succeeded after N s
     assert.deepEqual(hooks([]), usage('no command given'));
     assert.deepEqual(hooks(['run', 'backup', 'pre', '--lsit']), usage("unknown option '--lsit'"));
     assert.deepEqual(hooks(['run', 'backup']), usage("'run' needs OPERATION STATE, and STATE is missing"));
-    assert.deepEqual(hooks(['--inspect']), usage("unknown option '--inspect'"));
+    assert.deepEqual(hooks(['--inspekt']), usage("unknown option '--inspekt'"));
     assert.deepEqual(hooks(['--v8-options']), usage("unknown option '--v8-options'"));
   });
 

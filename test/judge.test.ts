@@ -4,7 +4,7 @@ import { NO_HEADER } from '../src/header.ts';
 import { judge } from '../src/judge.ts';
 import type { Candidate, FileFacts } from '../src/types.ts';
 
-const file: FileFacts = { type: 'file', size: 10, uid: 0, gid: 0, mode: 0o755 };
+const file: FileFacts = { type: 'file', size: 10, uid: 0, gid: 0, mode: 0o755, modifiedMs: 0 };
 
 function hook(change: Partial<Candidate> = {}): Candidate {
   const name = change.name ?? 'dump';

@@ -23,7 +23,7 @@ function judged(source: HookSource, name: string, verdict: Verdict = { kind: 'ru
     bytes: Buffer.from(name),
     path: `${source.directory}/${name}`,
     link: undefined,
-    file: { type: 'file', size: 1, uid: 0, gid: 0, mode: 0o755 },
+    file: { type: 'file', size: 1, uid: 0, gid: 0, mode: 0o755, modifiedMs: 0 },
     program: { kind: 'shell-text' },
     access: 'ok',
     interpreterAccess: 'ok',

@@ -1,0 +1,58 @@
+// File descriptors as /proc shows them: what the caller left open, and whether anybody is there to read what a hook says.
+import { closeSync, fstatSync, readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
+import { attempt, errnoOf } from './attempt.ts';
+
+/** Of open(2), as Linux has them on all its architectures that Node.js runs on. */
+const O_CLOEXEC = 0o2000000;
+const O_ACCMODE = 0o3;
+const O_WRONLY = 0o1;
+
+/** The flags of open(2) that it has; undefined if it is gone, another user's, or there is no /proc. */
+function flagsOf(process: string, fd: string): number | undefined {
+  const text = attempt(() => readFileSync(`/proc/${process}/fdinfo/${fd}`, 'latin1'));
+  const [, flags] = /^flags:\s*(\d+)$/m.exec(text ?? '') ?? [];
+  return flags === undefined ? undefined : Number.parseInt(flags, 8);
+}
+
+/** Whether hooks would inherit it. */
+export function isInherited(fd: number): boolean {
+  const flags = flagsOf('self', String(fd));
+  return flags !== undefined && (flags & O_CLOEXEC) === 0;
+}
+
+/**
+ * What the caller left open must not reach hooks: tklbam's own lock and log among it. Node.js sees to descriptors below 16 when it
+ * starts, and to those above as far as they follow each other; its own are all close-on-exec.
+ */
+export function closeInherited(): void {
+  for (const name of list('/proc/self/fd')) {
+    if (Number(name) >= 16 && isInherited(Number(name))) attempt(() => closeSync(Number(name)));
+  }
+}
+
+/** Whether to write there would fail: the terminal is gone, or nobody has the other end of the pipe or socket open. */
+export function isDead(fd: 1 | 2): boolean {
+  try {
+    // Nothing is written, and a terminal (EIO) or socket (EPIPE) that is dead says so all the same. A pipe does not.
+    writeSync(fd, Buffer.alloc(0));
+    return fstatSync(fd).isFIFO() && !hasReader(fd);
+  } catch (error) {
+    return errnoOf(error) !== 'EAGAIN';
+  }
+}
+
+/** Looked for in all of /proc; without it, the pipe is taken to have one. */
+function hasReader(fd: 1 | 2): boolean {
+  const processes = list('/proc').filter(name => /^\d+$/.test(name));
+  const pipe = attempt(() => readlinkSync(`/proc/self/fd/${fd}`));
+  if (processes.length === 0 || pipe === undefined) return true;
+  return processes.some(pid =>
+    list(`/proc/${pid}/fd`).some(each => {
+      if (attempt(() => readlinkSync(`/proc/${pid}/fd/${each}`)) !== pipe) return false;
+      const flags = flagsOf(pid, each);
+      return flags !== undefined && (flags & O_ACCMODE) !== O_WRONLY;
+    }),
+  );
+}
+
+const list = (directory: string): string[] => attempt(() => readdirSync(directory)) ?? [];

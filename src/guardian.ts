@@ -1,0 +1,164 @@
+// The guardian's half of the control socket: lines of JSON in, a line of JSON out for each. PROTOCOL in tklbam-hooks(8) has it for callers.
+import { fstatSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { attempt, isObject } from './attempt.ts';
+import { UsageError } from './cli.ts';
+import { isInherited } from './descriptor.ts';
+import { resultEntry } from './report.ts';
+import type { Answer, Session, Stage } from './session.ts';
+import type { Environment } from './types.ts';
+
+/** Bytes that may wait to be read: more than execve(2) takes as arguments and environment, escaped as JSON. */
+const MOST_BYTES = 16 << 20;
+/** How long an answer may wait to be read, before the guardian ends without. */
+const PATIENCE_MS = 5000;
+
+export interface Control {
+  /** The next line; undefined at the end of the socket, even if there are lines left. */
+  readonly next: () => Promise<string | undefined>;
+  /** Aborted when the caller can ask for nothing more; its reason says why. */
+  readonly gone: AbortSignal;
+  readonly answer: (answer: Answer) => void;
+  /** Resolves when all answers are with the caller, or nobody takes them. */
+  readonly close: () => Promise<void>;
+}
+
+/** Throws UsageError for a descriptor that is no such socket. */
+export function openControl(fd: number): Control {
+  if (isInherited(fd)) {
+    throw new UsageError(
+      `--control ${fd} would be inherited by hooks: pass a descriptor below 16, or set close-on-exec`,
+    );
+  }
+  const socket = attempt(() => (fstatSync(fd).isSocket() ? new Socket({ fd }) : undefined));
+  if (socket === undefined) throw new UsageError(`--control ${fd} is not a connected stream socket`);
+
+  const gone = new AbortController();
+  const lines: string[] = [];
+  let parts: Buffer[] = [];
+  let waiting = 0;
+  let wake: (() => void) | undefined;
+  const end = (reason: string): void => {
+    if (!gone.signal.aborted) gone.abort(reason);
+    wake?.();
+  };
+  socket.on('data', (data: Buffer) => {
+    let rest = data;
+    for (let at = rest.indexOf('\n'); at >= 0; at = rest.indexOf('\n')) {
+      lines.push(Buffer.concat([...parts, rest.subarray(0, at)]).toString());
+      parts = [];
+      rest = rest.subarray(at + 1);
+    }
+    parts.push(rest);
+    waiting += data.length;
+    if (waiting > MOST_BYTES) {
+      socket.pause();
+      end(`sent more than ${MOST_BYTES >> 20} MiB without waiting for an answer`);
+    } else wake?.();
+  });
+  for (const event of ['end', 'close', 'error']) socket.on(event, () => end('ended before post'));
+
+  return {
+    gone: gone.signal,
+    next: async () => {
+      while (lines.length === 0 && !gone.signal.aborted) {
+        await new Promise<void>(resolve => {
+          wake = resolve;
+        });
+      }
+      if (gone.signal.aborted) return undefined;
+      const line = lines.shift();
+      waiting -= Buffer.byteLength(line ?? '') + 1;
+      return line;
+    },
+    answer: ({ status, error, results }) => {
+      const entries = results.map(each => ({ name: each.step.hook.name, ...resultEntry(each) }));
+      socket.write(`${JSON.stringify({ status, error: error ?? null, results: entries })}\n`);
+    },
+    close: async () => {
+      const patience = Promise.withResolvers<void>();
+      const timer = setTimeout(patience.resolve, PATIENCE_MS);
+      socket.on('close', patience.resolve);
+      if (socket.destroyed) patience.resolve();
+      socket.end(patience.resolve);
+      await patience.promise;
+      clearTimeout(timer);
+      socket.destroy();
+    },
+  };
+}
+
+interface Demand {
+  readonly stage: Stage;
+  readonly cwd: string;
+  readonly env: Environment;
+}
+
+/** What a line asks for; or, as text, what is wrong with it. */
+export function parseDemand(line: string): Demand | string {
+  const found: unknown = attempt(() => JSON.parse(line));
+  if (!isObject(found)) return 'the request is not a JSON object';
+  const { state, cwd, env } = found;
+  if (state !== 'pre' && state !== 'inspect' && state !== 'post') {
+    return `"state" is one of "pre", "inspect", "post", not ${JSON.stringify(state) ?? 'absent'}`;
+  }
+  if (typeof cwd !== 'string' || !cwd.startsWith('/') || cwd.includes('\0'))
+    return '"cwd" is not an absolute path';
+  if (!isObject(env)) return '"env" is not an object of names and values';
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (typeof value !== 'string') return `the value of ${JSON.stringify(name)} in "env" is not a string`;
+    if (name === '' || /[=\0]/.test(name) || value.includes('\0'))
+      return `${JSON.stringify(name)} in "env" cannot be in an environment`;
+    environment[name] = value;
+  }
+  return { stage: state, cwd, env: environment };
+}
+
+/**
+ * Serves the caller until the session is over, and sends `error` if the caller ends before. `withDefaults` completes the
+ * environment of a request; `terminated` is aborted, with the name of the signal, when the guardian is to end. Resolves to its exit
+ * status.
+ */
+export async function guard(
+  control: Control,
+  session: Session,
+  withDefaults: (env: Environment) => Environment,
+  terminated: AbortSignal,
+  interruption: () => string | undefined,
+): Promise<number> {
+  let status = 0;
+  const end = new Promise<undefined>(resolve => {
+    terminated.addEventListener('abort', () => resolve(undefined));
+  });
+  while (!session.isOver()) {
+    const line = await Promise.race([control.next(), end]);
+    if (line === undefined) {
+      const error = interruption() ?? `the guardian of the session was ended by signal ${terminated.reason}`;
+      if (control.gone.aborted) status = session.canFollow('pre') ? 0 : 1;
+      else status = 128 + 15;
+      await session.fail(error);
+      control.answer({ status, error, results: [] });
+      break;
+    }
+    const demand = parseDemand(line);
+    const fault = typeof demand === 'string' ? demand : findFault(demand, session);
+    if (typeof demand === 'string' || fault !== undefined) {
+      control.answer({ status: 2, error: fault, results: [] });
+      continue;
+    }
+    const answer = await session.advance(demand.stage, demand.cwd, withDefaults(demand.env));
+    status = answer.status;
+    control.answer(answer);
+  }
+  await control.close();
+  return status;
+}
+
+function findFault({ stage, cwd }: Demand, session: Session): string | undefined {
+  if (!session.canFollow(stage))
+    return `"${stage}" cannot be the next state: it is pre, then inspect if at all, then post, each once`;
+  if (attempt(() => statSync(cwd).isDirectory()) !== true)
+    return `the directory ${JSON.stringify(cwd)} does not exist`;
+  return undefined;
+}

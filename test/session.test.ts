@@ -1,0 +1,1018 @@
+// Sessions: wrap, the guardian's protocol, records, recovery, log and status.
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  ending,
+  hooksDirectory,
+  install,
+  isRoot,
+  type Program,
+  place,
+  plainEnvironment,
+  programs,
+  type Running,
+  run,
+  scratch,
+  start,
+} from './harness.ts';
+
+/** A hooks directory with hooks that record what they are told, and the environment of a session with them. */
+interface Stage {
+  readonly hooks: string;
+  readonly state: string;
+  readonly log: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** "NAME STATE" of each that was told anything, in order. */
+  readonly told: () => string[];
+}
+
+function stage(t: TestContext, names: readonly string[] = ['a', 'b', 'c']): Stage {
+  const hooks = hooksDirectory(t);
+  const directory = scratch(t);
+  for (const name of names) install(hooks, 'fail-on', name);
+  const [state, log, record] = [join(directory, 'state'), join(directory, 'log'), join(directory, 'record')];
+  const env = { TKLBAM_HOOKS: hooks, TKLBAM_HOOKS_STATE: state, TKLBAM_HOOKS_LOG: log, RECORD: record };
+  const told = (): string[] =>
+    existsSync(record) ? readFileSync(record, 'utf8').split('\n').filter(Boolean) : [];
+  return { hooks, state, log, env, told };
+}
+
+const states = (state: string, names: string): string[] => [...names].map(name => `${name} ${state}`);
+const files = ({ state }: Stage): string[] => (existsSync(state) ? readdirSync(state).sort() : []);
+const logged = ({ log }: Stage): Record<string, unknown>[] =>
+  readFileSync(log, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line));
+
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !isTrue(); i++) await sleep(50);
+  assert.ok(isTrue(), 'it never came about');
+}
+
+/** The runner itself, of what bears the mark of a started run. */
+const survivors = (running: Running): readonly number[] => running.left();
+
+for (const program of programs) {
+  const wrap = (made: Stage, command: readonly string[], env: Record<string, string> = {}) =>
+    ending(run(program, ['wrap', 'backup', '--', ...command], { env: { ...made.env, ...env } }));
+  const recover = (made: Stage, args: readonly string[] = [], env: Record<string, string> = {}) =>
+    ending(run(program, ['recover', ...args], { env: { ...made.env, ...env } }));
+  const hookError = (made: Stage, what: string, rest: string): string =>
+    `HookError: \`${made.hooks}/${what.replace(' ', ' backup ')}\` ${rest}\n`;
+
+  describe(`${program.name}: wrap`, { concurrency: 4 }, () => {
+    test('hooks of pre, the command, hooks of post; nothing is left', t => {
+      const made = stage(t);
+      assert.deepEqual(wrap(made, ['sh', '-c', 'echo command >>"$RECORD"; echo out; echo err >&2']), [
+        0,
+        'out\n',
+        'err\n',
+      ]);
+      assert.deepEqual(made.told(), [...states('pre', 'abc'), 'command', ...states('post', 'cba')]);
+      assert.deepEqual(files(made), []);
+    });
+
+    test('the command gets its arguments, environment and directory as they are', t => {
+      const made = stage(t);
+      const script = 'printf "[%s]" "$@"; pwd; env | grep -E "^(PATH|TKLBAM_HOOK_|PASS)" | sort';
+      const words = ['sh', '-c', script, 'sh', '--help', '-x', '--', 'a b', '$(id)', ''];
+      assert.deepEqual(wrap(made, words, { PASSPHRASE: 'of the command' }), [
+        0,
+        '[--help][-x][--][a b][$(id)][]/\nPASSPHRASE=of the command\nPATH=/usr/bin:/bin\n',
+        '',
+      ]);
+    });
+
+    test('a command that fails: error in reverse order, and its status', t => {
+      const made = stage(t);
+      assert.deepEqual(wrap(made, ['sh', '-c', 'exit 7']), [
+        7,
+        '',
+        "tklbam-hooks: 'sh' exited with status 7\n",
+      ]);
+      assert.deepEqual(made.told(), [...states('pre', 'abc'), ...states('error', 'cba')]);
+      assert.deepEqual(files(made), []);
+    });
+
+    test('a command that is killed, missing, or cannot be executed', t => {
+      const made = stage(t, []);
+      const plain = join(scratch(t), 'plain');
+      writeFileSync(plain, 'text');
+      assert.deepEqual(wrap(made, ['sh', '-c', 'kill -TERM $$']), [
+        143,
+        '',
+        "tklbam-hooks: 'sh' killed by signal SIGTERM\n",
+      ]);
+      assert.deepEqual(wrap(made, ['restci', 'backup']), [
+        127,
+        '',
+        "tklbam-hooks: 'restci' could not be started: it is not in PATH, or its interpreter is missing\n",
+      ]);
+      assert.deepEqual(wrap(made, [plain]), [
+        126,
+        '',
+        `tklbam-hooks: '${plain}' could not be started: permission denied (chmod a+rx it, or see to its interpreter)\n`,
+      ]);
+    });
+
+    test('a hook of pre that fails is told error with those before it, and the command is not run', t => {
+      const made = stage(t);
+      assert.deepEqual(wrap(made, ['echo', 'never'], { FAIL: 'b pre' }), [
+        1,
+        '',
+        hookError(made, 'b pre', 'non-zero exitcode (3), the hooks after it were not run'),
+      ]);
+      assert.deepEqual(made.told(), [...states('pre', 'ab'), ...states('error', 'ba')]);
+    });
+
+    test('hooks of error are told what went wrong, and which hook it was', t => {
+      const made = stage(t, ['b']);
+      const saved = join(scratch(t), 'env');
+      place(
+        made.hooks,
+        'a',
+        `#!/bin/sh\n[ "$2" != error ] || env | grep -E '^TKLBAM_HOOK_(ERROR|FAILED|STATE|SIM|NAME)' | sort >${saved}\n`,
+      );
+      wrap(made, ['true'], { FAIL: 'b pre', TKLBAM_HOOK_SIMULATE: 'yes' });
+      assert.equal(
+        readFileSync(saved, 'utf8'),
+        `TKLBAM_HOOK_ERROR=\`${made.hooks}/b backup pre\` non-zero exitcode (3)
+TKLBAM_HOOK_FAILED=b
+TKLBAM_HOOK_NAME=a
+TKLBAM_HOOK_SIMULATE=yes
+TKLBAM_HOOK_STATE=error
+`,
+      );
+      wrap(made, ['false']);
+      assert.match(
+        readFileSync(saved, 'utf8'),
+        /^TKLBAM_HOOK_ERROR='false' exited with status 1\nTKLBAM_HOOK_FAILED=\n/,
+      );
+    });
+
+    test('a status other than 0 in error is noted and changes nothing', t => {
+      const made = stage(t);
+      assert.deepEqual(wrap(made, ['false'], { FAIL: 'b error' }), [
+        1,
+        '',
+        `tklbam-hooks: 'false' exited with status 1\ntklbam-hooks: '${made.hooks}/b backup error' non-zero exitcode (3), ignoring it\n`,
+      ]);
+      assert.deepEqual(made.told(), [...states('pre', 'abc'), ...states('error', 'cba')]);
+      assert.deepEqual(files(made), []);
+    });
+
+    test('each hook of error has its own time limit', t => {
+      const made = stage(t, ['a', 'c']);
+      place(made.hooks, 'b', '#!/bin/sh\n# tklbam-hooks: timeout=1s\n[ "$2" != error ] || exec sleep 600\n');
+      const [status, , stderr] = wrap(made, ['false']);
+      assert.equal(status, 1);
+      assert.match(stderr, /b backup error' timed out after 1s, ignoring it\n$/);
+      assert.deepEqual(made.told(), [...states('pre', 'ac'), ...states('error', 'ca')]);
+    });
+
+    test('post that fails: the others ran, then error', t => {
+      const made = stage(t);
+      assert.deepEqual(wrap(made, ['true'], { FAIL: 'b post' }), [
+        1,
+        '',
+        hookError(made, 'b post', 'non-zero exitcode (3)'),
+      ]);
+      assert.deepEqual(made.told(), [
+        ...states('pre', 'abc'),
+        ...states('post', 'cba'),
+        ...states('error', 'cba'),
+      ]);
+    });
+
+    test('a hook that exits 75 in pre says: not now', t => {
+      const made = stage(t);
+      assert.deepEqual(wrap(made, ['echo', 'never'], { FAIL: 'b pre', STATUS: '75' }), [
+        75,
+        '',
+        hookError(made, 'b pre', 'non-zero exitcode (75), the hooks after it were not run') +
+          "tklbam-hooks: not now (status 75), 'echo' was not run\n",
+      ]);
+      assert.deepEqual(made.told(), [...states('pre', 'ab'), ...states('error', 'ba')]);
+      assert.equal(wrap(made, ['true'], { FAIL: 'b post', STATUS: '75' })[0], 1);
+    });
+
+    test('a refused hook: nothing runs, nobody is told, status 3', t => {
+      const made = stage(t);
+      chmodSync(join(made.hooks, 'c'), 0o777);
+      assert.equal(wrap(made, ['echo', 'never'])[0], 3);
+      assert.deepEqual(made.told(), []);
+      assert.deepEqual(files(made), []);
+    });
+
+    test('--inspect runs those hooks too, in its directory', t => {
+      const made = stage(t, []);
+      install(made.hooks, 'record');
+      const extras = scratch(t);
+      const args = ['wrap', 'restore', '--inspect', extras, '--', 'true'];
+      assert.deepEqual(ending(run(program, args, { env: made.env })), [0, '', '']);
+      assert.deepEqual(made.told(), [
+        'record restore pre /',
+        `record restore inspect ${extras}`,
+        'record restore post /',
+      ]);
+      const wrong = ['wrap', 'restore', '--inspect', '/nonexistent', '--', 'echo', 'never'];
+      assert.deepEqual(ending(run(program, wrong, { env: made.env })), [
+        1,
+        '',
+        "tklbam-hooks: --inspect '/nonexistent' is not a directory, 'echo' was not run\n",
+      ]);
+      assert.deepEqual(made.told().slice(3), ['record restore pre /', 'record restore error /']);
+    });
+
+    test('what it is called with wrongly is said, and nothing runs', t => {
+      const made = stage(t);
+      const wrong = (...args: string[]) => ending(run(program, args, { env: made.env }))[2].split('\n')[0];
+      assert.equal(
+        wrong('wrap'),
+        "tklbam-hooks: 'wrap' needs OPERATION -- COMMAND [ARG]…, and OPERATION is missing",
+      );
+      assert.equal(wrong('wrap', 'backup'), "tklbam-hooks: 'wrap' needs -- COMMAND, and COMMAND is missing");
+      assert.equal(
+        wrong('wrap', 'backup', 'restic', 'backup'),
+        "tklbam-hooks: 'wrap' takes no argument 'restic', COMMAND follows after --",
+      );
+      assert.equal(
+        wrong('session', 'backup'),
+        "tklbam-hooks: 'session' needs --control FD; see PROTOCOL in tklbam-hooks(8)",
+      );
+      assert.equal(
+        wrong('session', 'backup', '--control', 'x'),
+        "tklbam-hooks: --control: 'x' is no file descriptor",
+      );
+      assert.equal(
+        wrong('session', 'backup', '--control', '9'),
+        'tklbam-hooks: --control 9 is not a connected stream socket',
+      );
+      const words = [...program.command, 'session', 'backup', '--control', '4'];
+      const notSocket = {
+        name: 'sh',
+        command: ['sh', '-c', 'exec "$@" 4</dev/null', 'sh', ...words],
+      } as const;
+      assert.match(
+        run(notSocket, []).stderr,
+        /^tklbam-hooks: --control 4 is not a connected stream socket\n/,
+      );
+      assert.equal(wrong('recover', 'backup'), "tklbam-hooks: 'recover' takes no argument 'backup'");
+      assert.deepEqual(made.told(), []);
+    });
+
+    test('signals reach the command', async t => {
+      const made = stage(t, ['a']);
+      for (const signal of ['TERM', 'INT', 'HUP', 'USR2', 'QUIT'] as const) {
+        const script = `trap 'echo got ${signal}; exit 9' ${signal}; echo ready; while :; do sleep 0.1; done`;
+        const running = start(t, [...program.command, 'wrap', 'backup', '--', 'sh', '-c', script], made.env);
+        await running.says('ready');
+        running.child.kill(`SIG${signal}`);
+        const [status, stderr] = await running.ended;
+        assert.deepEqual([status, running.stdout()], [9, `ready\ngot ${signal}\n`], stderr);
+      }
+      assert.deepEqual(made.told().slice(-2), ['a pre', 'a error']);
+    });
+
+    test('a signal in pre ends the hook and the run; error is told', async t => {
+      const made = stage(t, ['a', 'c']);
+      install(made.hooks, 'sleep', 'b');
+      const running = start(t, [...program.command, 'wrap', 'backup', '--', 'echo', 'never'], {
+        ...made.env,
+        FAIL: 'c error',
+      });
+      await running.says('ready');
+      // b sleeps in error too.
+      place(made.hooks, 'b', '#!/bin/sh\necho "b $2" >>"$RECORD"\n');
+      running.child.kill('SIGTERM');
+      const [status, stderr] = await running.ended;
+      assert.equal(status, 143);
+      assert.equal(
+        stderr,
+        hookError(made, 'b pre', 'interrupted by signal SIGTERM, the hooks after it were not run'),
+      );
+      assert.deepEqual(made.told(), ['a pre', 'b error', 'a error']);
+      assert.deepEqual(survivors(running), []);
+    });
+
+    test('no signal cuts error short', async t => {
+      const made = stage(t, ['a']);
+      place(
+        made.hooks,
+        'b',
+        '#!/bin/sh\n[ "$2" != error ] || { echo ready; sleep 1; echo "b $2" >>"$RECORD"; }\n',
+      );
+      const running = start(t, [...program.command, 'wrap', 'backup', '--', 'false'], made.env);
+      await running.says('ready');
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGINT'] as const) running.child.kill(signal);
+      assert.equal((await running.ended)[0], 1);
+      assert.deepEqual(made.told(), ['a pre', 'b error', 'a error']);
+    });
+
+    test('hooks of error come to their end with nobody to read what they say', async t => {
+      const made = stage(t, []);
+      place(
+        made.hooks,
+        'a',
+        '#!/bin/sh\nset -e\n[ "$2" = error ] || exit 0\necho out\necho err >&2\necho "a $2" >>"$RECORD"\n',
+      );
+      // A pipe whose reader is gone, both closed, and a socket of which the other end is.
+      const command = [...program.command, 'wrap backup -- false'].join(' ');
+      for (const shell of [
+        `{ sleep 0.3; ${command}; } 2>&1 | true`,
+        `{ sleep 0.3; ${command} 2>/dev/null; } | true`,
+        `${command} >&- 2>&-`,
+      ]) {
+        rmSync(made.env.RECORD ?? '', { force: true });
+        spawnSync('sh', ['-c', shell], { env: { ...plainEnvironment, ...made.env }, cwd: '/' });
+        await until(() => made.told().length > 0);
+        assert.deepEqual(made.told(), ['a error'], shell);
+      }
+      rmSync(made.env.RECORD ?? '', { force: true });
+      const [file, ...args] = program.command;
+      const child = spawn(file, [...args, 'wrap', 'backup', '--', 'sh', '-c', 'sleep 0.5; exit 1'], {
+        env: { ...plainEnvironment, ...made.env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+        cwd: '/',
+      });
+      child.stdout.destroy();
+      child.stderr.destroy();
+      await new Promise(resolve => child.on('exit', resolve));
+      assert.deepEqual(made.told(), ['a error']);
+    });
+
+    test('and with a terminal that is gone', async t => {
+      const made = stage(t, []);
+      place(
+        made.hooks,
+        'a',
+        '#!/bin/sh\nset -e\n[ "$2" = error ] || exit 0\necho out\necho err >&2\necho "a $2" >>"$RECORD"\n',
+      );
+      const helper = new URL('on-terminal.py', import.meta.url).pathname;
+      const actions = JSON.stringify([['expect', 'ready'], ['hangup']]);
+      const command = [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; sleep 600'];
+      const running = start(t, ['python3', helper, actions, ...command], made.env);
+      await running.ended;
+      assert.equal(JSON.parse(running.stdout()).status, 129);
+      assert.deepEqual(made.told(), ['a error']);
+      assert.deepEqual(files(made), []);
+    });
+  });
+
+  describe(`${program.name}: the record`, { concurrency: 4 }, () => {
+    test('is there before the first hook, for root alone, and holds no environment', t => {
+      const made = stage(t, []);
+      place(
+        made.hooks,
+        'a',
+        '#!/bin/sh\n[ "$2" != pre ] || { cat "$TKLBAM_HOOKS_STATE/backup.json"; stat -c %a "$TKLBAM_HOOKS_STATE" "$TKLBAM_HOOKS_STATE"/*; }\n',
+      );
+      const [, stdout] = wrap(made, ['true'], { SECRET: 'hunter2', TKLBAM_HOOK_RESUME: 'yes' });
+      const [line = '', ...modes] = stdout.split('\n');
+      const record = JSON.parse(line);
+      assert.deepEqual(modes, ['700', '600', '600', '']);
+      assert.deepEqual(record.started, [join(made.hooks, 'a')]);
+      assert.deepEqual(record.marks, { TKLBAM_HOOK_RESUME: 'yes' });
+      assert.equal(record.caller.pid, process.pid);
+      assert.ok(record.guardian.start > 0);
+      assert.ok(!line.includes('hunter2'));
+    });
+
+    test('that cannot be written: no hook runs', t => {
+      const made = stage(t);
+      const file = join(scratch(t), 'file');
+      writeFileSync(file, '');
+      const state = join(file, 'state');
+      assert.deepEqual(wrap(made, ['echo', 'never'], { TKLBAM_HOOKS_STATE: state }), [
+        1,
+        '',
+        `HookError: cannot record the session in '${state}': not a directory (ENOTDIR), no hook was run\n`,
+      ]);
+      assert.deepEqual(made.told(), []);
+    });
+
+    if (isRoot) {
+      test('on a full disk: no hook runs; one that fills it is the last that starts', async t => {
+        let isMounted = false;
+        t.after(() => isMounted && execFileSync('umount', [made.state]));
+        const made = stage(t);
+        mkdirSync(made.state);
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'none', made.state]);
+        isMounted = true;
+        const fill = 'cat /dev/zero >"$TKLBAM_HOOKS_STATE/fill" 2>/dev/null';
+        place(made.hooks, 'b', `#!/bin/sh\necho "b $2" >>"$RECORD"\n[ "$2" != pre ] || { ${fill}; :; }\n`);
+        const [status, , stderr] = wrap(made, ['echo', 'never']);
+        assert.equal(status, 1);
+        assert.equal(
+          stderr.split('\n')[0],
+          `HookError: '${made.hooks}/c' cannot be recorded as started: no space left on the device (ENOSPC), not starting it`,
+        );
+        assert.deepEqual(made.told(), ['a pre', 'b pre', 'b error', 'a error']);
+        assert.deepEqual(files(made), ['fill']);
+        const [again, , text] = wrap(made, ['echo', 'never']);
+        assert.equal(again, 1);
+        assert.match(text, /^HookError: .*: no space left on the device \(ENOSPC\)/);
+        assert.equal(made.told().length, 4);
+      });
+    }
+
+    test('a second session of the operation is turned away; one of the other is not', async t => {
+      const made = stage(t, ['a']);
+      const running = start(
+        t,
+        [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; exec sleep 600'],
+        made.env,
+      );
+      await running.says('ready');
+      const [status, stdout, stderr] = wrap(made, ['echo', 'never']);
+      assert.deepEqual([status, stdout], [1, '']);
+      const since = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d';
+      assert.match(
+        stderr,
+        new RegExp(
+          `^HookError: another backup session is running: pid ${running.child.pid}, since ${since}, called by '[^']+' \\(pid ${process.pid}\\); no hook was run\n$`,
+        ),
+      );
+      assert.equal(run(program, ['wrap', 'restore', '--', 'true'], { env: made.env }).status, 0);
+      assert.deepEqual(recover(made), [0, '', '']);
+      assert.deepEqual(made.told(), ['a pre', 'a pre', 'a post']);
+      assert.match(
+        run(program, ['status'], { env: made.env }).stdout,
+        /^backup: running since .*, pid \d+, called by/,
+      );
+      running.child.kill('SIGTERM');
+      assert.equal((await running.ended)[0], 143);
+      assert.deepEqual(files(made), []);
+    });
+
+    /** A session whose guardian is killed with -9 after pre. */
+    const cutOff = (made: Stage, env: Record<string, string> = {}): void => {
+      assert.equal(
+        run(program, ['wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'], { env: { ...made.env, ...env } })
+          .signal,
+        'SIGKILL',
+      );
+    };
+
+    test('of a killed guardian: recover tells error, once', t => {
+      const made = stage(t);
+      cutOff(made, { TKLBAM_HOOK_SIMULATE: 'yes' });
+      assert.ok(files(made).includes('backup.json'));
+      assert.deepEqual(recover(made, ['--dry-run']), [
+        0,
+        ['c', 'b', 'a'].map(name => `${made.hooks}/${name} backup error\n`).join(''),
+        '',
+      ]);
+      assert.deepEqual(made.told(), states('pre', 'abc'));
+      place(
+        made.hooks,
+        'b',
+        '#!/bin/sh\necho "b $2, $PWD, $TKLBAM_HOOK_SIMULATE, $TKLBAM_HOOK_ERROR" >>"$RECORD"\n',
+      );
+      const [status, stdout, stderr] = recover(made);
+      assert.deepEqual([status, stdout], [0, '']);
+      assert.match(
+        stderr,
+        /^tklbam-hooks: the backup of [-0-9]+ [:0-9]+ was cut off when its guardian \(pid \d+\) was killed \(last state: pre\): telling its hooks\n$/,
+      );
+      const [c, b = '', a] = made.told().slice(3);
+      assert.deepEqual([c, a], ['c error', 'a error']);
+      assert.match(
+        b,
+        /^b error, \/, yes, the backup was cut off when its guardian \(pid \d+\) was killed \(last state: pre\)$/,
+      );
+      assert.deepEqual(files(made), []);
+      assert.deepEqual(recover(made), [0, '', '']);
+    });
+
+    test('of a killed guardian: the next session does it first', t => {
+      const made = stage(t);
+      cutOff(made);
+      const [status, , stderr] = ending(run(program, ['wrap', 'restore', '--', 'true'], { env: made.env }));
+      assert.equal(status, 0);
+      assert.match(stderr, /^tklbam-hooks: the backup of .*: telling its hooks\n$/);
+      assert.deepEqual(made.told(), [
+        ...states('pre', 'abc'),
+        ...states('error', 'cba'),
+        ...states('pre', 'abc'),
+        ...states('post', 'cba'),
+      ]);
+      assert.deepEqual(files(made), []);
+    });
+
+    test('whose pid another process has now is that of a dead guardian', t => {
+      const made = stage(t, ['a']);
+      cutOff(made);
+      const path = join(made.state, 'backup.json');
+      const record = JSON.parse(readFileSync(path, 'utf8'));
+      writeFileSync(path, JSON.stringify({ ...record, guardian: { ...record.guardian, pid: process.pid } }));
+      assert.match(run(program, ['status'], { env: made.env }).stdout, /^backup: cut off, /);
+      assert.equal(wrap(made, ['true'])[0], 0);
+      assert.deepEqual(made.told(), ['a pre', 'a error', 'a pre', 'a post']);
+    });
+
+    test('of an earlier boot: the machine went down', t => {
+      const made = stage(t, ['a']);
+      cutOff(made);
+      const path = join(made.state, 'backup.json');
+      const record = JSON.parse(readFileSync(path, 'utf8'));
+      writeFileSync(path, JSON.stringify({ ...record, guardian: { ...record.guardian, boot: 'earlier' } }));
+      assert.match(
+        recover(made)[2],
+        /was cut off when the machine went down \(last state: pre\): telling its hooks\n$/,
+      );
+      assert.deepEqual(made.told(), ['a pre', 'a error']);
+    });
+
+    for (const garbage of ['', '{"session":', '[]', '{"operation":"backup"}']) {
+      test(`that cannot be understood is set aside: ${garbage}`, t => {
+        const made = stage(t, ['a']);
+        mkdirSync(made.state);
+        writeFileSync(join(made.state, 'backup.json'), garbage);
+        assert.deepEqual(recover(made), [
+          0,
+          '',
+          `tklbam-hooks: the record of a backup session cannot be understood, keeping it as '${made.state}/backup.json.bad'; what its hooks stopped may still be stopped\n`,
+        ]);
+        assert.deepEqual(files(made), ['backup.json.bad']);
+        assert.equal(wrap(made, ['true'])[0], 0);
+      });
+    }
+
+    test('a hook that still runs although its guardian was killed is ended first', async t => {
+      const made = stage(t, ['b']);
+      place(
+        made.hooks,
+        'a',
+        '#!/bin/sh\necho "a $2" >>"$RECORD"\n[ "$2" != pre ] || { echo ready; sleep 600; }\n',
+      );
+      const running = start(t, [...program.command, 'wrap', 'backup', '--', 'true'], made.env);
+      await running.says('ready');
+      running.child.kill('SIGKILL');
+      await running.ended;
+      assert.ok(survivors(running).length > 0);
+      assert.equal(recover(made)[0], 0);
+      assert.deepEqual(survivors(running), []);
+      assert.deepEqual(made.told(), ['a pre', 'a error']);
+    });
+
+    test('a daemon that a successful hook left is not ended', async t => {
+      const made = stage(t, []);
+      place(made.hooks, 'a', '#!/bin/sh\n[ "$2" != pre ] || setsid sleep 600 &\n');
+      const running = start(
+        t,
+        [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'],
+        made.env,
+      );
+      await running.ended;
+      assert.equal(recover(made)[0], 0);
+      assert.equal(survivors(running).length, 1);
+    });
+
+    test('a hook that is gone, switched off or refused cannot be told, and is named', t => {
+      const made = stage(t, ['a', 'b', 'c', 'd']);
+      cutOff(made);
+      rmSync(join(made.hooks, 'a'));
+      chmodSync(join(made.hooks, 'b'), 0o644);
+      chmodSync(join(made.hooks, 'c'), 0o777);
+      const [status, , stderr] = recover(made);
+      assert.equal(status, 0);
+      const untold = (name: string): string =>
+        `tklbam-hooks: '${made.hooks}/${name}' was started, and cannot be told what went wrong: `;
+      assert.deepEqual(stderr.split('\n').slice(1), [
+        `${untold('c')}it is writable by everybody (chmod go-w it, or chmod -x it to disable it)`,
+        `${untold('b')}it is not executable (chmod +x enables it)`,
+        `${untold('a')}it is gone`,
+        '',
+      ]);
+      assert.deepEqual(made.told().slice(4), ['d error']);
+      assert.deepEqual(files(made), []);
+    });
+
+    test('recover that is ended by a signal leaves the rest for the next', async t => {
+      const made = stage(t, ['a', 'c']);
+      place(made.hooks, 'b', '#!/bin/sh\n[ "$2" != error ] || { echo ready; exec sleep 600; }\n');
+      cutOff(made);
+      const running = start(t, [...program.command, 'recover'], made.env);
+      await running.says('ready');
+      running.child.kill('SIGTERM');
+      assert.equal((await running.ended)[0], 143);
+      assert.deepEqual(made.told().slice(2), ['c error']);
+      place(made.hooks, 'b', '#!/bin/sh\necho "b $2" >>"$RECORD"\n');
+      assert.equal(recover(made)[0], 0);
+      assert.deepEqual(made.told().slice(2), ['c error', 'b error', 'a error']);
+    });
+
+    test('what changed in hooks.d since pre is said, and post runs what is there', t => {
+      const made = stage(t, ['a', 'b', 'c']);
+      const script =
+        'cd "$TKLBAM_HOOKS"; rm a; echo "# more" >>b; cp -p b d; touch -r /etc/passwd c.conf; touch -d 2001-01-01 c';
+      const [status, , stderr] = wrap(made, ['sh', '-c', script]);
+      assert.equal(status, 0);
+      const changed = (name: string, what: string): string =>
+        `tklbam-hooks: '${made.hooks}/${name}' ${what} since pre`;
+      assert.deepEqual(stderr.split('\n'), [
+        changed('a', 'went, or was switched off,'),
+        changed('d', 'came, or was switched on,'),
+        changed('c', 'was changed'),
+        changed('b', 'was changed'),
+        '',
+      ]);
+      assert.deepEqual(made.told(), [...states('pre', 'abc'), ...states('post', 'dcb')]);
+    });
+  });
+
+  describe(`${program.name}: log and status`, { concurrency: 4 }, () => {
+    test('a line for each hook and one for the session, for root alone', t => {
+      const made = stage(t, ['a', 'b']);
+      wrap(made, ['true'], { FAIL: 'b post', SECRET: 'hunter2' });
+      const lines = logged(made);
+      assert.deepEqual(
+        lines.map(({ type, hook, state, outcome, status }) => [type, hook, state, outcome, status]),
+        [
+          ['hook', 'a', 'pre', 'succeeded', 0],
+          ['hook', 'b', 'pre', 'succeeded', 0],
+          ['hook', 'b', 'post', 'failed', 3],
+          ['hook', 'a', 'post', 'succeeded', 0],
+          ['hook', 'b', 'error', 'succeeded', 0],
+          ['hook', 'a', 'error', 'succeeded', 0],
+          ['session', undefined, undefined, 'failed', undefined],
+        ],
+      );
+      assert.equal(lines.at(-1)?.error, `\`${made.hooks}/b backup post\` non-zero exitcode (3)`);
+      assert.equal(new Set(lines.map(({ session }) => session)).size, 1);
+      assert.equal(statSync(made.log).mode & 0o777, 0o600);
+      assert.ok(!readFileSync(made.log, 'utf8').includes('hunter2'));
+    });
+
+    test('a log that cannot be written is a warning, once', t => {
+      const made = stage(t);
+      const [status, , stderr] = wrap(made, ['true'], { TKLBAM_HOOKS_LOG: '/nonexistent/log' });
+      assert.equal(status, 0);
+      assert.equal(
+        stderr,
+        "tklbam-hooks: cannot write the log '/nonexistent/log' (ENOENT), going on without it\n",
+      );
+      const target = join(scratch(t), 'target');
+      symlinkSync(target, made.log);
+      assert.match(wrap(made, ['true'])[2], /\(ELOOP\)/);
+      assert.ok(!existsSync(target));
+    });
+
+    test('status shows the last of each operation, also from the log before', t => {
+      const made = stage(t, ['a']);
+      const status = (...args: string[]) => ending(run(program, ['status', ...args], { env: made.env }));
+      assert.deepEqual(status(), [0, 'No backup or restore is running, and none is in the log.\n', '']);
+      wrap(made, ['false']);
+      renameSync(made.log, `${made.log}.1`);
+      run(program, ['wrap', 'restore', '--', 'true'], { env: made.env });
+      writeFileSync(made.log, 'half a li', { flag: 'a' });
+      const time = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d';
+      assert.match(
+        status()[1],
+        new RegExp(
+          `^last backup: ${time}, \\d s, failed: 'false' exited with status 1\n {2}pre {10}0\\.\\d s {2}succeeded {7}a\n {2}error .* a\n\nlast restore: ${time}, \\d s, succeeded\n {2}pre .*\n {2}post .*\n$`,
+        ),
+      );
+      const { sessions, last } = JSON.parse(status('--json')[1]);
+      assert.deepEqual(sessions, []);
+      assert.deepEqual(
+        last.map((each: { operation: string; outcome: string; hooks: unknown[] }) => [
+          each.operation,
+          each.outcome,
+          each.hooks.length,
+        ]),
+        [
+          ['backup', 'failed', 2],
+          ['restore', 'succeeded', 2],
+        ],
+      );
+    });
+
+    test('status shows a session that was cut off, and what recover will do', t => {
+      const made = stage(t, ['a', 'b']);
+      run(program, ['wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'], { env: made.env });
+      const { stdout } = run(program, ['status'], { env: made.env });
+      assert.match(
+        stdout,
+        /^backup: cut off, begun since .* \(last state: pre\), pid \d+, called by '.*' \(pid \d+\); 'tklbam-hooks recover' finishes it, and tells these hooks:\n {2}\S+\/b\n {2}\S+\/a\n$/,
+      );
+      const [session] = JSON.parse(run(program, ['status', '--json'], { env: made.env }).stdout).sessions;
+      assert.deepEqual(
+        [session.running, session.owed],
+        [false, ['b', 'a'].map(name => join(made.hooks, name))],
+      );
+      recover(made);
+    });
+  });
+
+  describe(`${program.name}: the guardian`, { concurrency: 4 }, () => {
+    guardianTests(program);
+  });
+}
+
+interface Guardian {
+  readonly child: ChildProcess;
+  readonly socket: Socket;
+  readonly send: (text: string) => void;
+  readonly ask: (state: string, change?: Record<string, unknown>) => Promise<Record<string, unknown>>;
+  readonly answer: () => Promise<Record<string, unknown>>;
+  readonly output: () => string;
+  readonly ended: Promise<number | string | null>;
+}
+
+function guardianTests(program: Program): void {
+  /** A guardian whose caller is this process. */
+  const guardian = (t: TestContext, made: Stage, env: Record<string, string> = {}): Guardian => {
+    const [file, ...args] = program.command;
+    const environment = { ...plainEnvironment, ...made.env, ...env };
+    const child = spawn(file, [...args, 'session', 'backup', '--control', '3'], {
+      cwd: '/',
+      env: environment,
+      // Node.js makes a pair of stream sockets for each pipe.
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (data: Buffer) => {
+        output += data;
+      });
+    }
+    const socket = child.stdio[3] as Socket;
+    let received = '';
+    socket.on('data', (data: Buffer) => {
+      received += data;
+    });
+    socket.on('error', () => {});
+    const answer = async (): Promise<Record<string, unknown>> => {
+      await until(() => received.includes('\n'));
+      const line = received.slice(0, received.indexOf('\n'));
+      received = received.slice(line.length + 1);
+      return JSON.parse(line);
+    };
+    const send = (text: string): void => {
+      socket.write(text);
+    };
+    return {
+      child,
+      socket,
+      send,
+      ask: (state, change) => {
+        send(`${JSON.stringify({ state, cwd: '/', env: environment, ...change })}\n`);
+        return answer();
+      },
+      answer,
+      output: () => output,
+      ended: new Promise(resolve => {
+        child.on('exit', (status, signal) => resolve(status ?? signal));
+      }),
+    };
+  };
+
+  test('answers each state with the results of its hooks, and ends after post', async t => {
+    const made = stage(t, ['a', 'b']);
+    const { ask, ended } = guardian(t, made);
+    const { status, error, results } = await ask('pre');
+    assert.deepEqual([status, error], [0, null]);
+    assert.deepEqual(
+      (results as Record<string, unknown>[]).map(({ seconds, ...rest }) => [typeof seconds, rest]),
+      ['a', 'b'].map(name => [
+        'number',
+        { name, path: join(made.hooks, name), outcome: 'succeeded', status: 0, signal: null },
+      ]),
+    );
+    assert.equal((await ask('inspect')).status, 0);
+    assert.equal((await ask('post')).status, 0);
+    assert.equal(await ended, 0);
+    assert.deepEqual(made.told(), [
+      ...states('pre', 'ab'),
+      ...states('inspect', 'ab'),
+      ...states('post', 'ba'),
+    ]);
+    assert.deepEqual(files(made), []);
+  });
+
+  test('hooks have the directory and the environment of each request, and no descriptor of it', async t => {
+    const made = stage(t, []);
+    const saved = join(scratch(t), 'saved');
+    place(
+      made.hooks,
+      'a',
+      `#!/bin/sh\necho "$2 $PWD \${NEW-} \${PASSPHRASE-}" >>${saved}\nexec >>${saved}\nls /proc/self/fd\n`,
+    );
+    const { ask } = guardian(t, made);
+    const extras = scratch(t);
+    await ask('pre', { env: { NEW: '1', PASSPHRASE: 'secret' } });
+    await ask('inspect', { cwd: extras, env: { NEW: '2' } });
+    await ask('post', { env: {} });
+    // 3 is the directory, which ls reads.
+    const fds = '0\n1\n2\n3\n';
+    assert.equal(readFileSync(saved, 'utf8'), `pre / 1 \n${fds}inspect ${extras} 2 \n${fds}post /  \n${fds}`);
+  });
+
+  test('a failure is answered after error, with the HookError, and ends it', async t => {
+    const made = stage(t);
+    const { ask, ended, output } = guardian(t, made, { FAIL: 'b inspect' });
+    assert.equal((await ask('pre')).status, 0);
+    const { status, error, results } = await ask('inspect');
+    const text = `\`${made.hooks}/b backup inspect\` non-zero exitcode (3), the hooks after it were not run`;
+    assert.deepEqual([status, error], [1, text]);
+    assert.equal((results as unknown[]).length, 2);
+    assert.deepEqual(made.told().slice(-3), states('error', 'cba'));
+    assert.equal(await ended, 1);
+    assert.equal(output(), `HookError: ${text}\n`);
+    assert.deepEqual(files(made), []);
+  });
+
+  test('what cannot be understood or is out of order is answered, and changes nothing', async t => {
+    const made = stage(t, ['a']);
+    const { ask, send, answer, ended } = guardian(t, made);
+    const wrong = async (text: string): Promise<unknown> => {
+      send(`${text}\n`);
+      const { status, error } = await answer();
+      assert.equal(status, 2);
+      return error;
+    };
+    const order = (state: string): string =>
+      `"${state}" cannot be the next state: it is pre, then inspect if at all, then post, each once`;
+    assert.equal(await wrong('{"state":"pre"'), 'the request is not a JSON object');
+    assert.equal(await wrong(''), 'the request is not a JSON object');
+    assert.equal(await wrong('[]'), 'the request is not a JSON object');
+    assert.equal(await wrong('{}'), '"state" is one of "pre", "inspect", "post", not absent');
+    assert.equal(await wrong('{"state":"error"}'), '"state" is one of "pre", "inspect", "post", not "error"');
+    assert.equal(await wrong('{"state":"pre","cwd":"x","env":{}}'), '"cwd" is not an absolute path');
+    assert.equal(
+      await wrong('{"state":"pre","cwd":"/","env":[]}'),
+      '"env" is not an object of names and values',
+    );
+    assert.equal(
+      await wrong('{"state":"pre","cwd":"/","env":{"A":1}}'),
+      'the value of "A" in "env" is not a string',
+    );
+    assert.equal(
+      await wrong('{"state":"pre","cwd":"/","env":{"A=":"1"}}'),
+      '"A=" in "env" cannot be in an environment',
+    );
+    assert.equal(
+      await wrong('{"state":"pre","cwd":"/nonexistent","env":{}}'),
+      'the directory "/nonexistent" does not exist',
+    );
+    assert.equal(await wrong('{"state":"post","cwd":"/","env":{}}'), order('post'));
+    assert.equal((await ask('pre')).status, 0);
+    assert.equal((await ask('pre')).error, order('pre'));
+    assert.equal((await ask('inspect')).status, 0);
+    assert.equal((await ask('inspect')).error, order('inspect'));
+    assert.equal((await ask('post')).status, 0);
+    assert.equal(await ended, 0);
+    assert.deepEqual(made.told(), ['a pre', 'a inspect', 'a post']);
+  });
+
+  test('the caller’s end between the states is told', async t => {
+    const made = stage(t);
+    const { ask, socket, ended, output } = guardian(t, made);
+    place(made.hooks, 'b', '#!/bin/sh\necho "b $2 $TKLBAM_HOOK_ERROR" >>"$RECORD"\n');
+    await ask('pre');
+    socket.destroy();
+    assert.equal(await ended, 1);
+    const [c, b = '', a] = made.told().slice(3);
+    assert.deepEqual([c, a], ['c error', 'a error']);
+    assert.match(b, new RegExp(`^b error the caller, '.*' \\(pid ${process.pid}\\), ended before post$`));
+    assert.match(output(), /^tklbam-hooks: the caller, .*, ended before post\n$/);
+    assert.deepEqual(files(made), []);
+  });
+
+  test('the caller’s end ends a hook of pre, and what it started', async t => {
+    const made = stage(t, ['a']);
+    place(
+      made.hooks,
+      'b',
+      '#!/bin/sh\necho "b $2" >>"$RECORD"\n[ "$2" != pre ] || { echo ready; sleep 600 & wait; }\n',
+    );
+    const { send, socket, ended, output } = guardian(t, made);
+    send(`${JSON.stringify({ state: 'pre', cwd: '/', env: made.env })}\n`);
+    await until(() => output().includes('ready'));
+    socket.destroy();
+    assert.equal(await ended, 143);
+    assert.deepEqual(made.told(), ['a pre', 'b pre', 'b error', 'a error']);
+  });
+
+  test('the caller’s end does not end post; error follows', async t => {
+    const made = stage(t, ['a']);
+    place(
+      made.hooks,
+      'b',
+      '#!/bin/sh\n[ "$2" != post ] || { echo ready; sleep 1; }\necho "b $2" >>"$RECORD"\n',
+    );
+    const { ask, send, socket, ended, output } = guardian(t, made);
+    await ask('pre', { env: made.env });
+    send(`${JSON.stringify({ state: 'post', cwd: '/', env: made.env })}\n`);
+    await until(() => output().includes('ready'));
+    socket.destroy();
+    assert.equal(await ended, 1);
+    assert.deepEqual(made.told(), ['a pre', 'b pre', 'b post', 'a post', 'b error', 'a error']);
+  });
+
+  test('a half line and then the end are the caller’s end', async t => {
+    const made = stage(t, ['a']);
+    const { ask, socket, ended } = guardian(t, made);
+    await ask('pre');
+    socket.end('{"state":"post","cwd":"/","env":{}}');
+    assert.equal(await ended, 1);
+    assert.deepEqual(made.told(), ['a pre', 'a error']);
+  });
+
+  test('a line without end is answered, and ends the session with error', async t => {
+    const made = stage(t, ['a']);
+    const { ask, send, answer, ended } = guardian(t, made);
+    await ask('pre');
+    for (let i = 0; i < 17; i++) send('x'.repeat(1 << 20));
+    const { status, error } = await answer();
+    assert.deepEqual(status, 1);
+    assert.match(String(error), /sent more than 16 MiB without waiting for an answer$/);
+    assert.equal(await ended, 1);
+    assert.deepEqual(made.told(), ['a pre', 'a error']);
+  });
+
+  test('a caller that does not read does not hold it up', async t => {
+    const made = stage(t, ['a']);
+    const { ask, socket, send, ended } = guardian(t, made);
+    await ask('pre');
+    socket.pause();
+    for (let i = 0; i < 20_000; i++) send('not JSON\n');
+    send(`${JSON.stringify({ state: 'post', cwd: '/', env: made.env })}\n`);
+    assert.equal(await ended, 0);
+    assert.deepEqual(made.told(), ['a pre', 'a post']);
+  });
+
+  test('INT and HUP are nothing to it; TERM ends the session', async t => {
+    const made = stage(t, ['a']);
+    const { ask, child, answer, ended } = guardian(t, made);
+    await ask('pre');
+    child.kill('SIGINT');
+    child.kill('SIGHUP');
+    assert.equal((await ask('inspect')).status, 0);
+    child.kill('SIGTERM');
+    assert.deepEqual(await answer(), {
+      status: 143,
+      error: 'the guardian of the session was ended by signal SIGTERM',
+      results: [],
+    });
+    assert.equal(await ended, 143);
+    assert.deepEqual(made.told(), ['a pre', 'a inspect', 'a error']);
+  });
+
+  test('a second guardian answers who has the session', async t => {
+    const made = stage(t, ['a']);
+    const first = guardian(t, made);
+    await first.ask('pre');
+    const second = guardian(t, made);
+    const { status, error } = await second.ask('pre');
+    assert.equal(status, 1);
+    assert.match(String(error), new RegExp(`^another backup session is running: pid ${first.child.pid}, `));
+    assert.equal(await second.ended, 1);
+    assert.equal((await first.ask('post')).status, 0);
+    assert.equal(await first.ended, 0);
+    assert.deepEqual(made.told(), ['a pre', 'a post']);
+  });
+
+  test('nothing asked, nothing done', async t => {
+    const made = stage(t);
+    const { socket, ended, output } = guardian(t, made);
+    socket.end();
+    assert.equal(await ended, 0);
+    assert.equal(output(), '');
+    assert.deepEqual(made.told(), []);
+    assert.deepEqual(files(made), []);
+  });
+
+  test('a descriptor that hooks would inherit is refused', t => {
+    const made = stage(t);
+    const script =
+      'import os,socket,sys\na,b=socket.socketpair()\nos.dup2(b.fileno(),200)\nos.execv(sys.argv[1],sys.argv[1:])';
+    const args = ['session', 'backup', '--control', '200'];
+    const python = { name: 'python', command: ['python3', '-c', script, ...program.command] } as const;
+    assert.deepEqual(ending(run(python, args, { env: made.env })), [
+      2,
+      '',
+      "tklbam-hooks: --control 200 would be inherited by hooks: pass a descriptor below 16, or set close-on-exec\nTry 'tklbam-hooks --help'.\n",
+    ]);
+  });
+}
