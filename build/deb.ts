@@ -38,18 +38,22 @@ const LIBRARIES =
 /** What the package holds, apart from directories, with the modes of dpkg-deb's listing. */
 const CONTENTS: Readonly<Record<string, string>> = {
   './etc/default/tklbam-hooks': '-rw-r--r--',
+  './etc/logrotate.d/tklbam-hooks': '-rw-r--r--',
   './etc/tklbam/hooks.d/README': '-rw-r--r--',
   './etc/tklbam/hooks.d/fixclock': '-rwxr-xr-x',
+  './lib/systemd/system/tklbam-hooks-recover.service': '-rw-r--r--',
   './usr/bin/tklbam-hooks': '-rwxr-xr-x',
   './usr/share/bash-completion/completions/tklbam-hooks': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/changelog.gz': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/copyright': '-rw-r--r--',
+  './usr/share/doc/tklbam-hooks/examples/00-report': '-rwxr-xr-x',
   './usr/share/doc/tklbam-hooks/examples/20-disk-space': '-rwxr-xr-x',
+  './usr/share/doc/tklbam-hooks/examples/30-service': '-rwxr-xr-x',
   './usr/share/doc/tklbam-hooks/examples/50-package-list': '-rwxr-xr-x',
-  './usr/share/doc/tklbam-hooks/examples/90-report': '-rwxr-xr-x',
   './usr/share/doc/tklbam-hooks/third-party-licences.gz': '-rw-r--r--',
   './usr/share/lintian/overrides/tklbam-hooks': '-rw-r--r--',
   './usr/share/man/man8/tklbam-hooks.8.gz': '-rw-r--r--',
+  './usr/share/tklbam-hooks/hooks.py': '-rw-r--r--',
 };
 
 if (architecture === undefined) throw new Error(`there is no package for the architecture ${process.arch}`);

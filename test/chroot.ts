@@ -20,10 +20,12 @@ export interface ChrootOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Unpacks a minimal Debian of that suite; gone after the test. */
-export function openChroot(t: TestContext, suite: string): Chroot {
+/** Unpacks a minimal Debian of that suite with these packages; gone after the test. */
+export function openChroot(t: TestContext, suite: string, packages: readonly string[] = []): Chroot {
   if (!isRoot) throw new Error('only root can make the chroot that the package is tested in');
-  const tree = execFileSync(join(repository, 'test/vm/tree'), [suite], { encoding: 'utf8' }).trim();
+  const tree = execFileSync(join(repository, 'test/vm/tree'), [suite, ...packages], {
+    encoding: 'utf8',
+  }).trim();
   const root = join(scratch(t), suite);
   mkdirSync(root, { mode: 0o755 });
   execFileSync('tar', ['-C', root, '-xf', tree]);

@@ -133,6 +133,8 @@ test('every setting of /etc/default/tklbam-hooks is commented out, and well-form
       TKLBAM_REGISTRY: '/var/lib/tklbam',
       TKLBAM_HOOKS_TIMEOUT: '6h',
       TKLBAM_HOOKS_KEYRING: '/usr/share/keyrings/example.gpg',
+      TKLBAM_HOOKS_STATE: '/var/lib/tklbam-hooks',
+      TKLBAM_HOOKS_LOG: '/var/log/tklbam-hooks.log',
     },
     warnings: [],
   });
@@ -148,14 +150,17 @@ test('groff and man have nothing to say about the manual page', () => {
   assert.deepEqual([status, stderr], [0, '']);
 });
 
+const COMMANDS = ['run', 'list', 'check', 'wrap', 'session', 'recover', 'status', 'fixclock'];
+
 const options = (command: string): string[] => {
   const help = execFileSync(join(repository, 'dist/tklbam-hooks'), [command, '--help'], { encoding: 'utf8' });
   return [...new Set(help.match(/--[a-z-]+/g))].sort();
 };
 
-test('the manual page knows every option', () => {
+test('the manual page knows every command and option', () => {
   const page = readFileSync(join(repository, 'packaging/tklbam-hooks.8'), 'utf8');
-  for (const command of ['run', 'list', 'check', 'fixclock']) {
+  for (const command of COMMANDS) {
+    assert.ok(page.includes(`\n.SY "tklbam\\-hooks ${command}"\n`), command);
     for (const option of options(command)) {
       assert.ok(page.includes(`${option.replaceAll('-', '\\-')}`), option);
     }
@@ -163,13 +168,16 @@ test('the manual page knows every option', () => {
 });
 
 test('bash completes commands, operations, states and every option', () => {
-  assert.deepEqual(complete(''), ['run', 'list', 'check', 'fixclock']);
-  assert.deepEqual(complete('r'), ['run']);
+  assert.deepEqual(complete(''), COMMANDS);
+  assert.deepEqual(complete('r'), ['run', 'recover']);
   assert.deepEqual(complete('--'), ['--help', '--version']);
   assert.deepEqual(complete('run', ''), ['backup', 'restore']);
   assert.deepEqual(complete('run', '--hooks', '/x', 'backup', ''), ['pre', 'inspect', 'post', 'error']);
   assert.deepEqual(complete('list', 'restore', 'p'), ['pre', 'post']);
-  for (const command of ['run', 'list', 'check', 'fixclock']) {
+  assert.deepEqual(complete('wrap', '--inspect', '/x', 'b'), ['backup']);
+  assert.deepEqual(complete('session', 'backup', '--control', ''), []);
+  assert.deepEqual(complete('status', ''), []);
+  for (const command of COMMANDS) {
     assert.deepEqual(complete(command, '--').sort(), options(command));
   }
 });
@@ -183,6 +191,16 @@ test('bash completes --only with the names in the hooks directory', t => {
   ]);
   assert.deepEqual(complete('run', '--hooks', join(directory, 'none'), '--only', ''), []);
   assert.deepEqual(complete('check', '--hooks', directory, 's'), ['snapshot']);
+});
+
+test('bash completes the command that wrap runs, and its arguments', t => {
+  const directory = scratch(t);
+  place(directory, 'password-file', '');
+  assert.deepEqual(complete('wrap', 'backup', ''), ['--']);
+  assert.ok(complete('wrap', 'backup', '--', 'dpkg-d').includes('dpkg-deb'));
+  const path = join(directory, 'password-file');
+  assert.deepEqual(complete('wrap', 'backup', '--', 'restic', path.slice(0, -1)), [path]);
+  assert.deepEqual(complete('wrap', 'backup', '--', 'restic', '--'), []);
 });
 
 function complete(...words: string[]): string[] {

@@ -1,0 +1,167 @@
+# In the place of tklbam's own hooks.py, for Python 2.7, PyPy 2.7 and Python 3. One process of tklbam-hooks, the guardian,
+# runs the hooks of a backup or a restore, and tells them `error` if tklbam fails or dies: PROTOCOL in tklbam-hooks(8).
+import atexit
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+
+from registry import registry
+
+PROGRAM = "/usr/bin/tklbam-hooks"
+
+
+class HookError(Exception):
+    pass
+
+
+class Hooks(object):
+    def __init__(self, operation):
+        self.operation = operation
+        self.socket = self.answers = self.guardian = self.owner = None
+        atexit.register(self._leave)
+
+    def pre(self):
+        self._ask("pre", _cwd())
+
+    def inspect(self, extras_path):
+        self._ask("inspect", os.path.join(_cwd(), extras_path))
+
+    def post(self):
+        try:
+            self._ask("post", _cwd())
+        except BaseException:
+            # The upload is complete. Still marked as aborted, it would be resumed by the next backup: with this
+            # one's list of files, and its dumps.
+            if self.operation == "backup":
+                registry.backup_resume_conf = None
+            raise
+        self._end()
+
+    def _ask(self, state, cwd):
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass  # Closed, or nobody reads.
+        request = {"state": state, "cwd": _text(cwd), "env": _environment()}
+        error = None if self.socket else self._start()
+        if error is None:
+            error = self._exchange(json.dumps(request) + "\n")
+        # Raised here, where no other exception is handled that Python 3 would print too.
+        if error is not None:
+            self._end()
+            raise HookError(error if isinstance(error, str) else error.encode("utf-8"))
+
+    def _start(self):
+        """Returns why it could not."""
+        theirs = None
+        try:
+            self.socket, theirs = socket.socketpair()
+            # In Python 2, all that tklbam starts would inherit it, and hide the death of tklbam from the guardian.
+            fcntl.fcntl(self.socket, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+            fd = theirs.fileno()
+            # It takes numbers below 16. If they are all in use, so is 3: it is not Popen's own pipe in the child.
+            control = fd if fd < 16 else 3
+            command = [PROGRAM, "session", self.operation, "--control", str(control)]
+            profile = getattr(registry, "profile", None)
+            if profile is not None:
+                command += ["--profile", profile]
+            self.guardian = subprocess.Popen(
+                command, close_fds=False, preexec_fn=lambda: _pass_on(fd, control)
+            )
+        except EnvironmentError as error:
+            return "cannot start %s: %s (apt install --reinstall tklbam-hooks)" % (PROGRAM, error.strerror)
+        finally:
+            if theirs:
+                theirs.close()
+        self.owner = os.getpid()
+        self.answers = self.socket.makefile("rb")
+
+    def _exchange(self, request):
+        """Returns the error of the answer, or why there is none."""
+        try:
+            self.socket.sendall(request.encode("ascii"))
+            return json.loads(self.answers.readline().decode("utf-8"))["error"]
+        except (EnvironmentError, ValueError):
+            status = self._end()
+        except BaseException:
+            # KeyboardInterrupt, or what a signal handler raises. Hooks are told now, while tklbam still logs.
+            self._end()
+            raise
+        ending = "ended with exit status %d" % status if status >= 0 else "was killed by signal %d" % -status
+        return "%s %s and did not answer ('tklbam-hooks recover' tells hooks that were started)" % (PROGRAM, ending)
+
+    def _end(self):
+        """Hangs up, and waits for the guardian, which may be telling hooks. Returns its exit status."""
+        if self.socket:
+            try:
+                # A child that tklbam forked may have it open too: closing it would not be enough.
+                self.socket.shutdown(socket.SHUT_RDWR)
+            except EnvironmentError:
+                pass  # The guardian is gone.
+            self.socket.close()
+            if self.answers:
+                self.answers.close()
+            self.socket = self.answers = None
+        if self.guardian:
+            status = self.guardian.wait()
+            self.guardian = None
+            return status
+
+    def _leave(self):
+        """When Python exits: a shell prompts, and systemd kills what is left, when the hooks have been told."""
+        if self.owner == os.getpid():
+            try:
+                self._end()
+            except KeyboardInterrupt:
+                pass  # The guardian goes on.
+
+
+def _environment():
+    env = dict((_text(name), _text(value)) for name, value in os.environ.items())
+    for option, flags in (("resume", ["--resume"]), ("simulate", ["--simulate", "-s"])):
+        variable = "TKLBAM_HOOK_" + option.upper()
+        env.pop(variable, None)
+        if _is_set("opt_" + option, flags):
+            env[variable] = "yes"
+    return env
+
+
+def _is_set(name, flags):
+    """As main() of tklbam has it, which also knows of an implicit --resume; else as the command line does."""
+    frame = sys._getframe()
+    while frame:
+        if name in frame.f_locals:
+            return frame.f_locals[name]
+        frame = frame.f_back
+    return any(flag in sys.argv for flag in flags)
+
+
+def _text(value):
+    """Python 2 has bytes of the system, not always UTF-8, and JSON is text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _cwd():
+    try:
+        return os.getcwd()
+    except EnvironmentError:
+        return "/"  # It was removed.
+
+
+def _pass_on(fd, control):
+    """In the child: of all that tklbam has open, the program gets the socket, as `control`, and the standard streams."""
+    if fd != control:
+        os.dup2(fd, control)
+    for other in range(3, 1024):
+        try:
+            fcntl.fcntl(other, fcntl.F_SETFD, 0 if other == control else fcntl.FD_CLOEXEC)
+        except EnvironmentError:
+            pass  # Not open.
+
+
+backup = Hooks("backup")
+restore = Hooks("restore")

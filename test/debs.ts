@@ -1,0 +1,75 @@
+// Packages to install in a chroot: ours, changed, and one that stands in for tklbam.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { place } from './harness.ts';
+
+const sources = new URL('tklbam', import.meta.url).pathname;
+
+/** Takes a package apart, and makes one of the tree that `edit` leaves. Not compressed: that takes its time. */
+export function repack(from: string, to: string, edit: (tree: string) => void): void {
+  withTree(to, tree => {
+    execFileSync('dpkg-deb', ['--raw-extract', from, tree]);
+    edit(tree);
+  });
+}
+
+interface StandInOptions {
+  readonly name?: 'tklbam' | 'tklbam3';
+  /** In /usr/bin. */
+  readonly python?: string;
+  /** The time of its hooks.py. */
+  readonly mtime?: Date;
+}
+
+/** Makes tklbam_VERSION_all.deb: tklbam's paths and its calls of hooks.py, of test/tklbam, and a fixclock. Its path. */
+export function buildTklbam(
+  directory: string,
+  version: string,
+  { name = 'tklbam', python = 'python3', mtime = new Date() }: StandInOptions = {},
+): string {
+  const deb = join(directory, `${name}_${version}_all.deb`);
+  withTree(deb, tree => {
+    const put = (path: string, content: string, mode = 0o644): void => {
+      mkdirSync(join(tree, dirname(path)), { recursive: true });
+      place(tree, path, content, mode);
+    };
+    const library = `usr/lib/${name}`;
+    for (const file of readdirSync(sources)) {
+      const content = readFileSync(join(sources, file), 'utf8');
+      if (file.startsWith('cmd_')) put(`${library}/${file}`, `#!/usr/bin/${python}\n${content}`, 0o755);
+      else put(`${library}/${file}`, content.replace('VERSION', version));
+    }
+    utimesSync(join(tree, library, 'hooks.py'), mtime, mtime);
+    mkdirSync(join(tree, 'usr/bin'));
+    for (const command of ['backup', 'restore']) {
+      symlinkSync(`../lib/${name}/cmd_${command}.py`, join(tree, `usr/bin/${name}-${command}`));
+    }
+    mkdirSync(join(tree, 'var/lib', name), { recursive: true });
+    const fixclock = `etc/${name}/hooks.d/fixclock`;
+    put(fixclock, `#!/bin/sh\necho ${name} ${version}\n`, 0o755);
+    put('DEBIAN/conffiles', `/${fixclock}\n`);
+    // As a package with Python code does.
+    put('DEBIAN/prerm', `#!/bin/sh\nrm -rf /${library}/*.pyc /${library}/__pycache__\n`, 0o755);
+    put(
+      'DEBIAN/control',
+      `Package: ${name}
+Version: ${version}
+Architecture: all
+Maintainer: nobody <nobody@localhost>
+Description: stand-in
+`,
+    );
+  });
+  return deb;
+}
+
+function withTree(deb: string, fill: (tree: string) => void): void {
+  const tree = mkdtempSync(`${deb}-`);
+  try {
+    fill(tree);
+    execFileSync('dpkg-deb', ['-Znone', '--root-owner-group', '--build', tree, deb], { stdio: 'pipe' });
+  } finally {
+    rmSync(tree, { recursive: true });
+  }
+}
