@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Dice } from './dice.ts';
 import { isRoot, type Program, plainEnvironment, programs, run, scratch } from './harness.ts';
 
 /** To make one directory again: what a failure printed. */
@@ -165,37 +166,6 @@ function readListing(json: string): string[] {
   assert.ok(Array.isArray(listed.hooks) && Array.isArray(listed.directories));
   const [local] = listed.directories;
   return [local.state, ...listed.hooks.map(({ status, name }) => `${status} ${JSON.stringify(name)}`)];
-}
-
-/** Numbers that are the same for the same seed (mulberry32). */
-class Dice {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed;
-  }
-
-  /** From 0 up to, not including, 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let z = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    z = (z + Math.imul(z ^ (z >>> 7), 61 | z)) ^ z;
-    return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-
-  chance(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  pick<T>(from: readonly T[]): T {
-    const picked = from[this.below(from.length)];
-    if (picked === undefined) throw new Error('nothing to pick from');
-    return picked;
-  }
 }
 
 /** How bad a directory may be: in a tidy one `run backup pre` gets to start hooks. */

@@ -1,0 +1,53 @@
+// `npm run soak -- [--without-recover] N [SEED]`: N faults (faults.ts), from one seed on. One of them alone again: `npm run soak -- 1 SEED`.
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { describeViolations, soak, summarize, tally } from './faults.ts';
+import { cacheDirectory } from './harness.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    'without-recover': { type: 'boolean', default: false },
+    parallel: { type: 'string', default: '3' },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+const [count, seed, parallel] = [positionals[0], positionals[1] ?? random(), values.parallel].map(Number);
+if (![count, seed, parallel].every(number => Number.isInteger(number) && Number(number) >= 0))
+  throw new Error('usage: npm run soak -- [--without-recover] [--parallel N] [--verbose] N [SEED]');
+
+function random(): number {
+  return Math.floor(Math.random() * 2 ** 32);
+}
+
+mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
+const base = mkdtempSync(join(cacheDirectory, 'soak-'));
+chmodSync(base, 0o755);
+const began = performance.now();
+console.log(`${count} faults, seed ${seed}`);
+try {
+  const outcomes = await soak({
+    count: Number(count),
+    seed: Number(seed),
+    base,
+    parallel: Number(parallel),
+    recovers: !values['without-recover'],
+    report: outcome => {
+      if (outcome.violations.length > 0 || values.verbose) console.log(describeViolations(outcome));
+    },
+  });
+  const blows = outcomes.flatMap(({ fault, struck }) =>
+    fault.blows.map(({ signal, target, when }, index) => ({
+      signal,
+      target,
+      when,
+      where: struck[index] ?? '',
+    })),
+  );
+  console.log(`${blows.length} blows: ${tally(blows.map(({ where }) => where))}`);
+  console.log(`${Math.round((performance.now() - began) / 1000)} s, seed ${seed}: ${summarize(outcomes)}`);
+  process.exitCode = outcomes.some(({ violations }) => violations.length > 0) ? 1 : 0;
+} finally {
+  rmSync(base, { recursive: true, force: true });
+}
