@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -48,7 +49,7 @@ const WAIT_SECONDS = 2;
  */
 export function lock(directory: string, operation: Operation): Lock | undefined {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const path = `${directory}/${operation}.lock`;
+  const path = lockPath(directory, operation);
   for (;;) {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     const { status, error } = spawnSync(FLOCK, ['--wait', String(WAIT_SECONDS), '3'], {
@@ -70,7 +71,7 @@ function isStill(fd: number, path: string): boolean {
   }
 }
 
-function holder(directory: string, operation: Operation, lockPath: string, fd: number): Lock {
+function holder(directory: string, operation: Operation, held: string, fd: number): Lock {
   const path = recordPath(directory, operation);
   return {
     save: record => {
@@ -90,7 +91,7 @@ function holder(directory: string, operation: Operation, lockPath: string, fd: n
       attempt(() => writeNote(fd, mark));
     },
     noted: () => {
-      const found: unknown = attempt(() => JSON.parse(readFileSync(lockPath, 'utf8')));
+      const found: unknown = attempt(() => JSON.parse(readFileSync(held, 'utf8')));
       return isStrings(found) ? found : undefined;
     },
     setAside: () => {
@@ -103,7 +104,7 @@ function holder(directory: string, operation: Operation, lockPath: string, fd: n
     },
     close: () => {
       // Removed while it is still ours: whoever opened it meanwhile will see that it is no longer the one.
-      attempt(() => unlinkSync(lockPath));
+      attempt(() => unlinkSync(held));
       closeSync(fd);
     },
   };
@@ -115,7 +116,13 @@ const writeNote = (fd: number, mark: readonly string[] | undefined): number =>
 
 const NOTE_SIZE = 2048;
 
+const lockPath = (directory: string, operation: Operation): string => `${directory}/${operation}.lock`;
+
 const recordPath = (directory: string, operation: Operation): string => `${directory}/${operation}.json`;
+
+/** Whether a session has left anything: a lock without a record is of one that was killed at its very beginning or end. */
+export const hasTraces = (directory: string, operation: Operation): boolean =>
+  existsSync(recordPath(directory, operation)) || existsSync(lockPath(directory, operation));
 
 /** Without a lock: what it says may be out of date at once. */
 export function load(directory: string, operation: Operation): SessionRecord | 'absent' | 'unreadable' {

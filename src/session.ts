@@ -5,7 +5,7 @@ import { escapeControls } from './cli.ts';
 import type { Progress } from './execute.ts';
 import type { Log } from './log.ts';
 import { markOf, plan } from './plan.ts';
-import { type Lock, load, lock, owed } from './record.ts';
+import { hasTraces, type Lock, load, lock, owed } from './record.ts';
 import {
   deferral,
   describeChanges,
@@ -381,7 +381,9 @@ export async function recover(
 ): Promise<number> {
   let status = 0;
   for (const operation of operations) {
-    if (load(stateDirectory, operation) === 'absent') continue;
+    if (!hasTraces(stateDirectory, operation)) continue;
+    const found = load(stateDirectory, operation);
+    if (typeof found === 'object' && isAlive(found.guardian)) continue;
     const theirs = lock(stateDirectory, operation);
     if (theirs === undefined) continue;
     try {
