@@ -103,6 +103,8 @@ function holder(directory: string, operation: Operation, held: string, fd: numbe
       attempt(() => sync(directory));
     },
     close: () => {
+      // Of one who was killed in the middle of `save`.
+      attempt(() => unlinkSync(`${path}.new`));
       // Removed while it is still ours: whoever opened it meanwhile will see that it is no longer the one.
       attempt(() => unlinkSync(held));
       closeSync(fd);
@@ -121,8 +123,10 @@ const lockPath = (directory: string, operation: Operation): string => `${directo
 const recordPath = (directory: string, operation: Operation): string => `${directory}/${operation}.json`;
 
 /** Whether a session has left anything: a lock without a record is of one that was killed at its very beginning or end. */
-export const hasTraces = (directory: string, operation: Operation): boolean =>
-  existsSync(recordPath(directory, operation)) || existsSync(lockPath(directory, operation));
+export const hasTraces = (directory: string, operation: Operation): boolean => {
+  const record = recordPath(directory, operation);
+  return [record, `${record}.new`, lockPath(directory, operation)].some(path => existsSync(path));
+};
 
 /** Without a lock: what it says may be out of date at once. */
 export function load(directory: string, operation: Operation): SessionRecord | 'absent' | 'unreadable' {

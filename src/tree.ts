@@ -95,7 +95,9 @@ export const processId = (pid: number): ProcessId => ({
 /** Whether that very process is still there. */
 export function isAlive({ pid, start, boot }: ProcessId): boolean {
   if (start === null) return send(pid, 0);
-  return boot === bootId() && start === stat(pid)?.start;
+  const found = stat(pid);
+  // A zombie, whose parent does not ask for its status, has a pid and a start all the same.
+  return boot === bootId() && found?.start === start && !found.isZombie;
 }
 
 /** As proc_sys_kernel(5) has it. */
