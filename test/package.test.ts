@@ -425,7 +425,8 @@ function allFiles({ root }: Chroot): string[] {
     encoding: 'utf8',
     maxBuffer: 64 << 20,
   });
-  const passing = /^(?:root|tmp|var\/(?:log|cache|lib\/apt|lib\/dpkg\/(?:status|available|lock|triggers|diversions-old)))/;
+  const passing =
+    /^(?:root|tmp|var\/(?:log|cache|lib\/apt|lib\/dpkg\/(?:status|available|lock|triggers|diversions-old)))/;
   return found
     .split('\n')
     .filter(line => !passing.test(line))
