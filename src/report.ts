@@ -89,15 +89,15 @@ const bare = (text: string | undefined, failed: string): { error: string; failed
   failed,
 });
 
-/** The hook of `pre` that puts the operation off, by exiting with EX_TEMPFAIL of sysexits.h; undefined if none does. */
-export const deferral = ({ results }: Report): Candidate | undefined =>
-  results.find(
+/** Whether a hook of `pre` puts the operation off, by exiting with EX_TEMPFAIL of sysexits.h. */
+export const isDeferred = ({ results }: Report): boolean =>
+  results.some(
     result =>
       isFailure(result) &&
       result.step.args[1] === 'pre' &&
       result.outcome.kind === 'failed' &&
       result.outcome.status === EX_TEMPFAIL,
-  )?.step.hook;
+  );
 
 export const EX_TEMPFAIL = 75;
 
@@ -113,7 +113,6 @@ export function describeCommand(command: string, outcome: Outcome): string {
   return `${name} could not be started: it is not in PATH, or its interpreter is missing`;
 }
 
-/** As env(1) and a shell have it. */
 const NOT_FOUND = 127;
 
 /** As a shell and env(1) have it. */

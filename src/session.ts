@@ -7,7 +7,6 @@ import type { Log } from './log.ts';
 import { markOf, plan } from './plan.ts';
 import { hasTraces, type Lock, load, lock, owed } from './record.ts';
 import {
-  deferral,
   describeChanges,
   describeErrno,
   describeHolder,
@@ -15,6 +14,7 @@ import {
   EX_TEMPFAIL,
   exitStatus,
   firstError,
+  isDeferred,
   localTime,
   resultEntry,
 } from './report.ts';
@@ -121,7 +121,7 @@ export function openSession(
       return { status: 0, error: undefined, results: report.results };
     }
     await tellFailure(lock, failure);
-    const status = deferral(report) === undefined ? exitStatus(report) || 1 : EX_TEMPFAIL;
+    const status = isDeferred(report) ? EX_TEMPFAIL : exitStatus(report) || 1;
     return { status, error: failure.error, results: report.results };
   };
 

@@ -130,7 +130,7 @@ export async function end(
 }
 
 /** How long a hook has to end by itself, from SIGTERM to SIGKILL. */
-export const GRACE_MS = 10_000;
+const GRACE_MS = 10_000;
 const POLL_MS = 50;
 const KILL_ROUNDS = 100;
 
