@@ -1,6 +1,6 @@
 // The log of sessions: JSON lines, one for each hook and one for each session. No environment and no output of hooks is in it.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { attempt, errnoOf, isObject } from './attempt.ts';
 import { DEFAULT_LOG, escapeControls } from './cli.ts';
 import type { HookEntry, LogEntry, SessionEntry } from './types.ts';
@@ -18,7 +18,7 @@ export function openLog(path: string, warn: (line: string) => void): Log {
     write: entry => {
       const line = `${JSON.stringify(entry)}\n`;
       try {
-        append(path, line);
+        append(path, line, entry.type === 'session');
       } catch (error) {
         const text = `cannot write the log '${escapeControls(path)}' (${errnoOf(error)}), going on without it`;
         if (!hasFailed) warn(`tklbam-hooks: ${text}`);
@@ -34,12 +34,17 @@ export function openLog(path: string, warn: (line: string) => void): Log {
   };
 }
 
-/** Opened anew for each line: whoever rotates it need not tell us. */
-function append(path: string, line: string): void {
+/**
+ * Opened anew for each line: whoever rotates it need not tell us. `isLast`: what was written is on disk then, before the record
+ * of the session goes.
+ */
+function append(path: string, line: string, isLast: boolean): void {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
   const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
   try {
     writeSync(fd, line);
+    // A device or a pipe has nothing to bring there.
+    if (isLast) attempt(() => fdatasyncSync(fd));
   } finally {
     closeSync(fd);
   }
@@ -63,10 +68,13 @@ function startLogger(): ChildProcess | undefined {
   return child;
 }
 
-/** Of the log and the one before it, oldest first. Lines that a full disk cut off are left out. Throws what reading meets, but ENOENT. */
+/**
+ * Of the log and the one before it, oldest first. Left out are a line that a full disk cut off, which the next one follows at once,
+ * and the zeros that a power cut leaves in the place of lines. Throws what reading meets, but ENOENT.
+ */
 export function readLog(path: string): LogEntry[] {
   const text = [`${path}.1`, path].map(read).join('\n');
-  return text.split('\n').flatMap(line => {
+  return text.split(/[\n\0]+|(?=\{"type":)/).flatMap(line => {
     const entry: unknown = attempt(() => JSON.parse(line));
     return isHookEntry(entry) || isSessionEntry(entry) ? [entry] : [];
   });

@@ -361,8 +361,11 @@ function print(text: string): number {
 
 const tell = (line: string): boolean => write(2, `${line}\n`);
 
-const red = (text: string): string =>
-  isatty(2) && !process.env.NO_COLOR && process.env.TERM !== 'dumb' ? `\x1b[31m${text}\x1b[39m` : text;
+function red(text: string): string {
+  // tklbam has a terminal of its own that it logs, under cron too, where no TERM is set.
+  const { NO_COLOR, TERM } = process.env;
+  return isatty(2) && !NO_COLOR && TERM && TERM !== 'dumb' ? `\x1b[31m${text}\x1b[39m` : text;
+}
 
 /**
  * Whether all was written. Not through `process.stderr`: loading streams is slow, and one whose reader went away would end

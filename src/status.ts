@@ -35,9 +35,9 @@ function describeUnfinished({ operation, record, isRunning }: Unfinished): strin
   if (record === undefined)
     return `${operation}: cut off, and its record cannot be understood ('tklbam-hooks recover' sets it aside)\n`;
   const { since, state, guardian, caller } = record;
-  const began = `since ${localTime(since)} (last state: ${state})`;
+  const began = `${localTime(since)} (last state: ${state})`;
   const who = `pid ${guardian.pid}, called by '${escapeControls(caller.name)}' (pid ${caller.pid})`;
-  if (isRunning) return `${operation}: running ${began}, ${who}\n`;
+  if (isRunning) return `${operation}: running since ${began}, ${who}\n`;
   const rows = owed(record).map(path => `  ${escapeControls(path)}\n`);
   const waiting = rows.length === 0 ? '' : `, and tells these hooks:\n${rows.join('')}`;
   return `${operation}: cut off, begun ${began}, ${who}; 'tklbam-hooks recover' finishes it${waiting || '\n'}`;

@@ -601,7 +601,7 @@ tklbam-hooks: '${directory}/a' succeeded after N s
     }
   });
 
-  it('no colour where stderr is no terminal; on one, unless NO_COLOR is set', t => {
+  it('no colour where stderr is no terminal; on one, unless NO_COLOR is set or TERM is not', t => {
     const directory = hooksDirectory(t);
     install(directory, 'exit-3');
     const line = `HookError: \`${directory}/exit-3 backup pre\` non-zero exitcode (3)`;
@@ -622,6 +622,7 @@ tklbam-hooks: '${directory}/a' succeeded after N s
     };
     assert.equal(onTerminal({}), `\x1b[31m${line}\x1b[39m\r\n`);
     assert.equal(onTerminal({ NO_COLOR: '1' }), `${line}\r\n`);
+    assert.equal(onTerminal({ TERM: '' }), `${line}\r\n`);
   });
 
   it('a reader that goes away does not stop the run', t => {

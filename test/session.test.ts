@@ -682,8 +682,10 @@ TKLBAM_HOOK_STATE=error
       assert.deepEqual(status(), [0, 'No backup or restore is running, and none is in the log.\n', '']);
       wrap(made, ['false']);
       renameSync(made.log, `${made.log}.1`);
+      // As a power cut and a full disk leave it.
+      writeFileSync(made.log, '\0\0{"type":"ho', { mode: 0o600 });
       run(program, ['wrap', 'restore', '--', 'true'], { env: made.env });
-      writeFileSync(made.log, 'half a li', { flag: 'a' });
+      writeFileSync(made.log, '{"type":"se', { flag: 'a' });
       const time = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d';
       assert.match(
         status()[1],
@@ -712,7 +714,7 @@ TKLBAM_HOOK_STATE=error
       const { stdout } = run(program, ['status'], { env: made.env });
       assert.match(
         stdout,
-        /^backup: cut off, begun since .* \(last state: pre\), pid \d+, called by '.*' \(pid \d+\); 'tklbam-hooks recover' finishes it, and tells these hooks:\n {2}\S+\/b\n {2}\S+\/a\n$/,
+        /^backup: cut off, begun \d.* \(last state: pre\), pid \d+, called by '.*' \(pid \d+\); 'tklbam-hooks recover' finishes it, and tells these hooks:\n {2}\S+\/b\n {2}\S+\/a\n$/,
       );
       const [session] = JSON.parse(run(program, ['status', '--json'], { env: made.env }).stdout).sessions;
       assert.deepEqual(
