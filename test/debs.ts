@@ -1,8 +1,25 @@
 // Packages to install in a chroot: ours, changed, and one that stands in for tklbam.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { place } from './harness.ts';
+
+const repository = new URL('..', import.meta.url).pathname;
+export const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
+const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
+
+/** The package as build/deb.ts makes it. */
+export const deb = join(repository, 'dist', `tklbam-hooks_${version}_${architecture}.deb`);
+if (!existsSync(deb)) throw new Error(`${deb} is missing: run 'npm run build' and 'npm run deb' first`);
 
 const sources = new URL('tklbam', import.meta.url).pathname;
 
@@ -28,8 +45,8 @@ export function buildTklbam(
   version: string,
   { name = 'tklbam', python = 'python3', mtime = new Date() }: StandInOptions = {},
 ): string {
-  const deb = join(directory, `${name}_${version}_all.deb`);
-  withTree(deb, tree => {
+  const built = join(directory, `${name}_${version}_all.deb`);
+  withTree(built, tree => {
     const put = (path: string, content: string, mode = 0o644): void => {
       mkdirSync(join(tree, dirname(path)), { recursive: true });
       place(tree, path, content, mode);
@@ -61,7 +78,7 @@ Description: stand-in
 `,
     );
   });
-  return deb;
+  return built;
 }
 
 function withTree(deb: string, fill: (tree: string) => void): void {

@@ -1,11 +1,12 @@
 // A real clock, an hour off: a virtual machine's, with the built executable in it and a real NTP server outside.
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { cacheDirectory } from './harness.ts';
 import { type NtpServer, startNtpServer } from './ntp-server.ts';
+import { vmImage } from './vm-image.ts';
 
 interface Case {
   readonly status: string;
@@ -22,13 +23,9 @@ let said = '';
 const cases = new Map<string, Case>();
 
 before(async () => {
-  assert.equal(process.getuid?.(), 0, 'only root can make the image of a virtual machine');
   mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
   directory = mkdtempSync(join(cacheDirectory, 'fixclock-vm-'));
-  const image = execFileSync(join(project, 'test/vm/image'), ['ntpsec-ntpdate', 'chrony'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  }).trim();
+  const image = vmImage();
   server = await startNtpServer(directory);
 
   const work = join(directory, 'work');

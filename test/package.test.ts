@@ -14,19 +14,16 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseDefaults } from '../src/defaults.ts';
 import { type Chroot, type ChrootOptions, openChroot, SOURCE, useMirror } from './chroot.ts';
+import { deb, version } from './debs.ts';
 import { isRoot, place, scratch } from './harness.ts';
 import { startNtpServer } from './ntp-server.ts';
 
 const repository = new URL('..', import.meta.url).pathname;
-const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
-const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
-const product = `tklbam-hooks_${version}_${architecture}.deb`;
-const deb = join(repository, 'dist', product);
-if (!existsSync(deb)) throw new Error(`${deb} is missing: run 'npm run build' and 'npm run deb' first`);
+const product = basename(deb);
 
 const FIXCLOCK = '/etc/tklbam/hooks.d/fixclock';
 const DEFAULTS = '/etc/default/tklbam-hooks';

@@ -1,19 +1,13 @@
-// tklbam and this package, in clean chroots: whose hooks.py is in place whatever dpkg does, and what becomes of backups and
-// restores that call ours. tklbam is a stand-in (test/tklbam), on Python 2.7 and 3.
+// tklbam and this package, in clean chroots: whose hooks.py is in place whatever dpkg does. tklbam is a stand-in (test/tklbam), on
+// Python 2.7 and 3.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Chroot, openChroot } from './chroot.ts';
-import { buildTklbam, repack } from './debs.ts';
+import { buildTklbam, deb, repack, version } from './debs.ts';
 import { cacheDirectory, place } from './harness.ts';
-
-const repository = new URL('..', import.meta.url).pathname;
-const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
-const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
-const deb = join(repository, 'dist', `tklbam-hooks_${version}_${architecture}.deb`);
-if (!existsSync(deb)) throw new Error(`${deb} is missing: run 'npm run build' and 'npm run deb' first`);
 
 interface Bed {
   readonly suite: string;

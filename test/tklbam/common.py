@@ -66,11 +66,12 @@ class Trap(object):
         while True:
             try:
                 ready = select.select([terminal], [], [], 0.05)[0]
-                if self.closed and not ready:
-                    return
-                data = os.read(terminal, 65536) if ready else b""
             except select.error:
-                continue  # The signal, in Python 2.
+                ready = []  # The signal, in Python 2.
+            if self.closed and not ready:
+                return
+            try:
+                data = os.read(terminal, 65536) if ready else b""
             except OSError:
                 return  # Nobody has the other side open.
             os.write(self.saved[0], data)

@@ -1,0 +1,158 @@
+// A service that a hook stopped runs again, whatever becomes of the backup: in a virtual machine, under systemd, with the
+// package and the stand-in for tklbam installed, up to a power cut.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { buildTklbam, deb } from './debs.ts';
+import { cacheDirectory } from './harness.ts';
+import { vmImage } from './vm-image.ts';
+
+const project = new URL('..', import.meta.url).pathname;
+let directory: string;
+/** All that the guest said, in three boots. */
+const transcript: string[] = [];
+
+before(async () => {
+  mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
+  directory = mkdtempSync(join(cacheDirectory, 'session-vm-'));
+  const image = vmImage();
+  const work = join(directory, 'work');
+  mkdirSync(work);
+  copyFileSync(deb, join(work, 'tklbam-hooks.deb'));
+  buildTklbam(work, '1');
+  for (const file of ['session', 'stop-cron']) copyFileSync(join(project, 'test/vm', file), join(work, file));
+
+  const disk = join(directory, 'disk');
+  assert.equal(await boot(image, work, disk, 'first'), 143, transcript.join('\n'));
+  assert.equal(await boot(image, work, disk, 'second'), 0, transcript.join('\n'));
+  assert.equal(await boot(image, work, disk, 'third'), 0, transcript.join('\n'));
+});
+after(() => {
+  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+});
+
+/** Resolves to the status of test/vm/run: 143 after a power cut, which is when the guest says so. */
+async function boot(image: string, work: string, disk: string, name: string): Promise<number | null> {
+  const machine = spawn(
+    join(project, 'test/vm/run'),
+    ['-t', '600', '-k', disk, image, work, 'bash', 'session', name],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const ended = once(machine, 'exit');
+  for await (const line of createInterface({ input: machine.stdout })) {
+    transcript.push(line);
+    if (line === 'power-cut\tnow') machine.kill('SIGTERM');
+  }
+  const [status] = await ended;
+  return status;
+}
+
+/** The lines of that name. */
+const said = (name: string): string[] =>
+  transcript.filter(line => line.startsWith(`${name}\t`)).map(line => line.slice(name.length + 1));
+
+/** The service runs, nothing is left of the session, and this is what the hook was told. */
+function assertOver(name: string, status: string, told: RegExp): void {
+  const [line = ''] = said(name);
+  const [ended, service, left, hook = ''] = line.split('\t');
+  assert.deepEqual([ended, service, left], [status, 'active', ''], transcript.join('\n'));
+  assert.match(hook, told);
+}
+const gone = /^pre: inactive;error: the caller, 'tklbam-backup' \(pid \d+\), ended before post$/;
+
+test('a good backup stops the service and starts it again', () => {
+  assertOver('good', '0', /^pre: inactive;post: $/);
+});
+
+test('in the middle of every backup the service is stopped, and the session recorded', () => {
+  assert.deepEqual(said('middle'), Array(6).fill('-\tinactive\tbackup.json backup.lock\tpre: inactive'));
+});
+
+test('the service runs again after a hook that failed', () => {
+  assertOver(
+    'hook-fails',
+    '1',
+    /^pre: inactive;error: `\/etc\/tklbam\/hooks\.d\/stop-cron backup pre` non-zero exitcode \(1\)$/,
+  );
+});
+
+test('... after a backup that failed', () => assertOver('backup-raises', '1', gone));
+
+test('... after TERM', () => assertOver('backup-terminated', '143', gone));
+
+test('... after kill -9', () => assertOver('backup-killed', '137', gone));
+
+test('... after HUP, and on a terminal that is gone', () => {
+  assertOver('backup-hung-up', '129', gone);
+  assertOver('terminal-gone', '137', gone);
+});
+
+test('... after kill -9 of the guardian, when recover has run', () => {
+  assert.deepEqual(said('guardian-killed'), ['1\tinactive\tbackup.json backup.lock\tpre: inactive']);
+  assertOver(
+    'guardian-recovered',
+    '0',
+    /^pre: inactive;error: the backup was cut off when its guardian \(pid \d+\) was killed \(last state: inspect\)$/,
+  );
+});
+
+test('... after a power cut, when the machine has booted', () => {
+  const [, line = ''] = said('power-cut');
+  assert.equal(
+    line,
+    '-\tactive\t\terror: the backup was cut off when the machine went down (last state: inspect)',
+    transcript.join('\n'),
+  );
+});
+
+test('without a hook the service would not have come back at boot', () => {
+  assert.deepEqual(said('service'), ['inactive'], transcript.join('\n'));
+});
+
+test('log and journal tell of the power cut', () => {
+  const pattern =
+    /^{"type":"session",.*"operation":"backup","outcome":"failed","error":"the backup was cut off when the machine went down/;
+  assert.match(said('log').at(-1) ?? '', pattern);
+  const journal = said('journal');
+  assert.match(
+    journal[0] ?? '',
+    /^tklbam-hooks: the backup of \S+ \S+ was cut off when the machine went down/,
+  );
+  assert.match(
+    journal[1] ?? '',
+    /^{"type":"hook",.*"state":"error","hook":"stop-cron",.*"outcome":"succeeded"/,
+  );
+  assert.match(journal[2] ?? '', pattern);
+});
+
+test('status shows a backup that runs, one that was cut off, and how the last one ended', () => {
+  assert.match(
+    said('status-running')[0] ?? '',
+    /^backup: running since .* \(last state: inspect\), pid \d+, called by 'tklbam-backup' \(pid \d+\)$/,
+  );
+  const [cutOff = '', owed] = said('status-cut-off');
+  assert.match(cutOff, /^backup: cut off, .*'tklbam-hooks recover' finishes it, and tells these hooks:$/);
+  assert.equal(owed, '  /etc/tklbam/hooks.d/stop-cron');
+  const [last = '', hook = ''] = said('status');
+  assert.match(last, /^last backup: .*, failed: the backup was cut off when the machine went down/);
+  assert.match(hook, /^ {2}error +\d+\.\d s {2}succeeded +stop-cron$/);
+});
+
+test('at a boot without a record the unit is not started, and it never brings an ordering cycle', () => {
+  assert.deepEqual(
+    said('condition').sort(),
+    ['ConditionResult=no', 'ExecMainStartTimestamp='],
+    transcript.join('\n'),
+  );
+  assert.match(
+    said('unit').join('\n'),
+    /^tklbam-hooks-recover\.service .*was skipped because of an unmet condition check/,
+  );
+  assert.deepEqual([...said('verify'), ...said('cycles')], []);
+});
