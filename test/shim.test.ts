@@ -1,0 +1,329 @@
+// Backups and restores whose hooks are run by way of packaging/hooks.py, on Python 2.7 and 3: in clean chroots, with the package
+// installed and a stand-in for tklbam (test/tklbam).
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openChroot } from './chroot.ts';
+import { buildTklbam, deb } from './debs.ts';
+import { place } from './harness.ts';
+
+const beds = [
+  { suite: 'bullseye', python: 'python2.7', packages: ['python2.7', 'ntpdate'] },
+  { suite: 'bookworm', python: 'python3', packages: ['python3', 'ntpsec-ntpdate'] },
+];
+
+/** Records what a hook can see; exits with 3 where FAIL says, and waits where WAIT does, until /root/wait is gone. */
+const HOOK = `#!/bin/sh
+event="\${0##*/} $1 $2"
+{
+  echo "event=$event"
+  echo "cwd=$PWD"
+  env | grep -E '^(TKLBAM_|AWS_)'
+  echo "descriptors=$(ls /proc/self/fd | paste -sd ' ')"
+  echo "guardian=$(tr '\\0' ' ' <"/proc/$PPID/cmdline")"
+  echo "open=$(readlink /proc/$PPID/fd/* | grep -E '/(run|log)/tklbam-backup|passwd' | sort -u | paste -sd ' ')"
+} >>/root/told
+if [ "\${WAIT-}" = "$event" ]; then
+  touch /root/wait
+  while [ -e /root/wait ]; do sleep 0.05; done
+fi
+[ "\${FAIL-}" != "$event" ] || exit 3
+`;
+
+/**
+ * `start COMMAND` comes back when the backup or restore, or the hook that WAIT names, is in the middle of its work; `settle` when
+ * all that was started has ended, or says what has not. The shell is process 1.
+ */
+const PRELUDE = `
+start() {
+  rm -f /root/wait
+  env --default-signal=INT WORK="\${WORK-touch /root/wait; while [ -e /root/wait ]; do sleep 0.05; done}" "$@" &
+  for i in $(seq 400); do
+    [ ! -e /root/wait ] || return 0
+    sleep 0.05
+  done
+}
+settle() {
+  for i in $(seq 200); do
+    set -- /proc/[0-9]*
+    [ $# -gt 1 ] || return 0
+    sleep 0.1
+  done
+  for i in "$@"; do echo "left: $(tr '\\0' ' ' <"$i/cmdline")" >&2; done
+}
+cd /root
+`;
+
+interface Seen {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** What each hook that was told anything saw: "NAME OPERATION STATE" as `event`, and more. */
+  readonly hooks: readonly Readonly<Record<string, string>>[];
+}
+
+for (const { suite, python, packages } of beds) {
+  test(`hooks.py on ${suite}, ${python}`, async t => {
+    const { root, run } = openChroot(t, suite, packages);
+    const inRoot = (path: string): string => join(root, path);
+    copyFileSync(deb, inRoot('root/hooks.deb'));
+    buildTklbam(inRoot('root'), '1', { python });
+    const installed = run(['sh', '-c', 'dpkg -i /root/*.deb && chmod a-x /etc/tklbam/hooks.d/fixclock']);
+    assert.equal(installed.status, 0, installed.stderr);
+    for (const name of ['a', 'b']) place(inRoot('etc/tklbam/hooks.d'), name, HOOK);
+    const mark = inRoot('var/lib/tklbam/backup-resume');
+
+    /** With its status, after which nothing is left of any session or process. */
+    const see = (command: string, env: Readonly<Record<string, string>> = {}): Seen => {
+      rmSync(inRoot('root/told'), { force: true });
+      const script = `${PRELUDE}\n${command}\nstatus=$?\nsettle\nexit $status`;
+      const { status, stdout, stderr } = run(['sh', '-c', script], { env });
+      assert.deepEqual(readdirSync(inRoot('var/lib/tklbam-hooks')), [], stderr);
+      const text = existsSync(inRoot('root/told')) ? readFileSync(inRoot('root/told'), 'utf8') : '';
+      const hooks = text
+        .split(/^(?=event=)/m)
+        .filter(Boolean)
+        .map(part =>
+          Object.fromEntries([...part.matchAll(/^(.*?)=(.*)$/gm)].map(([, name, value]) => [name, value])),
+        );
+      return { status, stdout: stdout.replaceAll('\r', ''), stderr, hooks };
+    };
+    /** A new backup, not one that resumes what an earlier test has left. */
+    const seeAnew = (command: string, env: Readonly<Record<string, string>> = {}): Seen => {
+      rmSync(mark, { force: true });
+      return see(command, env);
+    };
+    const told = ({ hooks }: Seen): string => hooks.map(({ event }) => event).join(', ');
+    const pathOf = (event: string): string => `\`/etc/tklbam/hooks.d/${event}\``;
+    /** The last line of a traceback that holds nothing but calls, of tklbam and of hooks.py. */
+    const assertRaised = ({ stderr }: Seen, error: string): void => {
+      assert.equal(stderr.split('\n').at(-2), error);
+      assert.equal(stderr.match(/^Traceback/gm)?.length, 1, stderr);
+      assert.doesNotMatch(stderr, /is left|current directory|[Ee]xception ignored|During handling/);
+    };
+    /** `error`, a pattern, is what the hooks of the state error heard. */
+    const assertFailed = (seen: Seen, status: number, events: string, error: string): void => {
+      assert.deepEqual([seen.status, told(seen)], [status, events], seen.stderr);
+      const heard = seen.hooks.flatMap(({ TKLBAM_HOOK_ERROR }) => TKLBAM_HOOK_ERROR ?? []);
+      assert.equal(heard.length, events.match(/ error/g)?.length);
+      for (const each of heard) assert.match(each, new RegExp(`^${error}$`));
+    };
+    const GONE = "the caller, 'tklbam-\\w+' \\(pid \\d+\\), ended before post";
+
+    await t.test('a backup and a restore', () => {
+      const backup = seeAnew('tklbam-backup');
+      assert.deepEqual([backup.status, backup.stdout, backup.stderr], [0, 'working\ndone\n', '']);
+      assert.equal(
+        told(backup),
+        'a backup pre, b backup pre, a backup inspect, b backup inspect, b backup post, a backup post',
+      );
+      assert.deepEqual(
+        backup.hooks.map(({ cwd }) => cwd),
+        ['/root', '/root', '/TKLBAM', '/TKLBAM', '/root', '/root'],
+      );
+      assert.ok(backup.hooks.every(({ TKLBAM_PROFILE_ID }) => TKLBAM_PROFILE_ID === 'core'));
+      assert.ok(!existsSync(mark));
+
+      const restore = see('tklbam-restore');
+      assert.deepEqual([restore.status, restore.stdout, restore.stderr], [0, 'working\ndone\n', '']);
+      assert.deepEqual(
+        restore.hooks.map(({ event, cwd, TKLBAM_BACKUP_EXTRACT_PATH }) =>
+          `${event} ${cwd} ${TKLBAM_BACKUP_EXTRACT_PATH}`.replace(/tklbam-\w+/g, 'X'),
+        ),
+        [
+          'a restore pre /root undefined',
+          'b restore pre /root undefined',
+          'a restore inspect /tmp/X/TKLBAM /tmp/X',
+          'b restore inspect /tmp/X/TKLBAM /tmp/X',
+          'b restore post /root /tmp/X',
+          'a restore post /root /tmp/X',
+        ],
+      );
+    });
+
+    await t.test('one that raises: error, at once', () => {
+      const backup = seeAnew('tklbam-backup', { WORK: 'false' });
+      assertRaised(backup, 'Exception: duplicity failed');
+      const events =
+        'a backup pre, b backup pre, a backup inspect, b backup inspect, b backup error, a backup error';
+      assertFailed(backup, 1, events, GONE);
+      assert.ok(backup.hooks.every(hook => !('AWS_ACCESS_KEY_ID' in hook)));
+      assert.ok(existsSync(mark));
+      const restore = see('tklbam-restore', { WORK: 'false' });
+      assertFailed(restore, 1, events.replaceAll('backup', 'restore'), GONE);
+    });
+
+    const pre = 'a backup pre, b backup pre';
+    for (const [fail, events, stdout] of [
+      ['a backup pre', 'a backup pre, a backup error', ''],
+      ['b backup inspect', `${pre}, a backup inspect, b backup inspect, b backup error, a backup error`, ''],
+      [
+        'b backup post',
+        `${pre}, a backup inspect, b backup inspect, b backup post, a backup post, b backup error, a backup error`,
+        'working\n',
+      ],
+    ] as const) {
+      await t.test(`a hook that fails: ${fail}`, () => {
+        const backup = seeAnew('tklbam-backup', { FAIL: fail });
+        const rest = fail === 'a backup pre' ? ', the hooks after it were not run' : '';
+        const error = `${pathOf(fail)} non-zero exitcode (3)${rest}`;
+        // On the terminal of tklbam's log.
+        assert.equal(backup.stdout, `${stdout}HookError: ${error}\n`);
+        assertFailed(backup, 1, events, error.replace(/[()]/g, '\\$&'));
+        assertRaised(backup, `hooks.HookError: ${error}`);
+        // It was uploaded, and there is nothing to resume.
+        assert.equal(existsSync(mark), !fail.endsWith('post'));
+      });
+    }
+
+    await t.test('a hook whose name is beyond ASCII', () => {
+      place(inRoot('etc/tklbam/hooks.d'), 'ü', HOOK);
+      const restore = see('tklbam-restore', { FAIL: 'ü restore pre' });
+      assertRaised(restore, `hooks.HookError: ${pathOf('ü restore pre')} non-zero exitcode (3)`);
+      rmSync(inRoot('etc/tklbam/hooks.d/ü'));
+    });
+
+    await t.test(
+      'after a failing post the next backup is a new one; after a failing upload it resumes',
+      () => {
+        seeAnew('tklbam-backup', { FAIL: 'a backup post' });
+        assert.equal(see('tklbam-backup').stdout, 'working\ndone\n');
+        seeAnew('tklbam-backup', { WORK: 'false' });
+        assert.equal(see('tklbam-backup').stdout, 'Implicit --resume\nworking\ndone\n');
+      },
+    );
+
+    await t.test('hooks hear of --resume, said or implicit, and of --simulate', () => {
+      const heard = (command: string): string => {
+        const { status, stderr, hooks } = see(command);
+        assert.equal(status, 0, stderr);
+        const each = hooks.map(
+          ({ TKLBAM_HOOK_RESUME = 'no', TKLBAM_HOOK_SIMULATE = 'no' }) =>
+            `${TKLBAM_HOOK_RESUME} ${TKLBAM_HOOK_SIMULATE}`,
+        );
+        return [...new Set(each)].join();
+      };
+      seeAnew('tklbam-backup', { WORK: 'false' });
+      assert.equal(heard('tklbam-backup'), 'yes no');
+      assert.equal(heard('tklbam-backup'), 'no no');
+      assert.equal(heard('tklbam-backup --resume'), 'yes no');
+      assert.equal(heard('tklbam-backup --simulate'), 'no yes');
+      assert.equal(heard('tklbam-restore -s'), 'no yes');
+      assert.equal(heard('TKLBAM_HOOK_RESUME=yes TKLBAM_HOOK_SIMULATE=yes tklbam-backup'), 'no no');
+      seeAnew('tklbam-backup', { WORK: 'false' });
+      assert.equal(heard('tklbam-backup --disable-resume'), 'no no');
+      // As old or other callers have it, without the variables of main().
+      const bare = `cd /usr/lib/tklbam && ${python} -c 'import hooks; hooks.restore.pre(); hooks.restore.post()'`;
+      assert.equal(heard(bare), 'no no');
+      assert.equal(heard(`${bare} --simulate`), 'no yes');
+      assert.equal(heard(`${bare} --resume -s`), 'yes yes');
+    });
+
+    for (const [signal, status] of [
+      ['TERM', 143],
+      ['HUP', 129],
+      ['KILL', 137],
+    ] as const) {
+      await t.test(`tklbam is killed in the middle, ${signal}`, () => {
+        const backup = seeAnew(`start tklbam-backup; kill -s ${signal} $!; rm wait; wait $!`);
+        const events = `${pre}, a backup inspect, b backup inspect, b backup error, a backup error`;
+        assertFailed(backup, status, events, GONE);
+        assert.match(backup.stdout, new RegExp(`^working\\ntklbam-hooks: ${GONE}\\n$`));
+      });
+    }
+
+    await t.test('... while a hook of pre runs: that one is ended', () => {
+      const backup = seeAnew('start env WAIT="a backup pre" tklbam-backup; kill -s KILL $!; wait $!');
+      assertFailed(backup, 137, 'a backup pre, a backup error', GONE);
+    });
+
+    await t.test('... while a hook of post runs: post goes to its end', () => {
+      const command =
+        'WORK=: start env WAIT="b backup post" tklbam-backup; kill -s KILL $!; sleep 0.5; rm wait; wait $!';
+      const backup = seeAnew(command);
+      const events = `${pre}, a backup inspect, b backup inspect, b backup post, a backup post, b backup error, a backup error`;
+      assertFailed(backup, 137, events, GONE);
+    });
+
+    await t.test('Ctrl-C while a hook runs', () => {
+      const backup = seeAnew('start env WAIT="a backup inspect" tklbam-backup; kill -s INT $!; wait $!');
+      assertRaised(backup, 'KeyboardInterrupt');
+      assert.equal(told(backup), `${pre}, a backup inspect, b backup error, a backup error`);
+    });
+
+    await t.test('two at once: the second is turned away, and the first goes on', () => {
+      const restore = see('start tklbam-restore; tklbam-restore; echo "second: $?"; rm wait; wait $!');
+      assert.equal(restore.status, 0, restore.stderr);
+      assert.match(restore.stdout, /second: 1\n/);
+      assert.match(
+        restore.stderr,
+        /^hooks\.HookError: another restore session is running: pid \d+, since \S+ \S+, called by 'tklbam-restore' \(pid \d+\); no hook was run$/m,
+      );
+      assert.equal(
+        told(restore).replace(/restore /g, ''),
+        'a pre, b pre, a inspect, b inspect, b post, a post',
+      );
+      // tklbam's own lock goes with tklbam, not with our guardian.
+      const backup = seeAnew('start tklbam-backup; tklbam-backup; echo "second: $?"; rm wait; wait $!');
+      assert.deepEqual([backup.status, backup.stdout.includes('second: 1')], [0, true]);
+      assert.equal(backup.stderr, 'error: a previous backup is still in progress\n');
+    });
+
+    await t.test('one start of the program; nothing that tklbam has open gets to it or to hooks', () => {
+      const wrapper = '#!/bin/sh\\necho "$*" >>/root/starts\\nexec /usr/bin/program "$@"\\n';
+      const command = `mv /usr/bin/tklbam-hooks /usr/bin/program
+printf '${wrapper}' >/usr/bin/tklbam-hooks; chmod +x /usr/bin/tklbam-hooks
+mkdir -p /root/registry/profile
+TKLBAM_REGISTRY=/root/registry tklbam-backup; status=$?
+mv /usr/bin/program /usr/bin/tklbam-hooks
+rm -r /root/registry
+(exit $status)`;
+      for (const open of ['0', '30', '300']) {
+        rmSync(inRoot('root/starts'), { force: true });
+        const backup = see(command, { OPEN: open });
+        assert.deepEqual([backup.status, backup.stderr], [0, '']);
+        const [start = '', ...more] = readFileSync(inRoot('root/starts'), 'utf8').trimEnd().split('\n');
+        assert.deepEqual(more, []);
+        assert.match(start, /^session backup --control \d+ --profile \/root\/registry\/profile$/);
+        assert.equal(backup.hooks.length, 6);
+        for (const { descriptors, guardian, open } of backup.hooks) {
+          assert.deepEqual([descriptors, guardian], ['0 1 2 3', `/usr/bin/program ${start} `]);
+          assert.equal(open, '');
+        }
+      }
+    });
+
+    await t.test('a program that is not there, cannot be started, or ends at once', () => {
+      const without = (change: string, error: RegExp): void => {
+        const command = `mv /usr/bin/tklbam-hooks /usr/bin/program
+${change}
+tklbam-backup; status=$?
+rm -f /usr/bin/tklbam-hooks; mv /usr/bin/program /usr/bin/tklbam-hooks
+(exit $status)`;
+        const backup = seeAnew(command);
+        assert.deepEqual([backup.status, backup.stdout, told(backup)], [1, '', '']);
+        const [last = ''] = backup.stderr.split('\n').slice(-2);
+        assert.match(last, error);
+        assertRaised(backup, last);
+      };
+      const remedy = '\\(apt install --reinstall tklbam-hooks\\)$';
+      const cannot = '^hooks\\.HookError: cannot start /usr/bin/tklbam-hooks: ';
+      without(':', new RegExp(`${cannot}No such file or directory ${remedy}`));
+      without('touch /usr/bin/tklbam-hooks', new RegExp(`${cannot}Permission denied ${remedy}`));
+      without(
+        'printf "garbage" >/usr/bin/tklbam-hooks; chmod +x /usr/bin/tklbam-hooks',
+        new RegExp(`${cannot}Exec format error ${remedy}`),
+      );
+      const ended = (how: string): RegExp =>
+        new RegExp(
+          `^hooks\\.HookError: /usr/bin/tklbam-hooks ${how} and did not answer \\('tklbam-hooks recover' tells hooks that were started\\)$`,
+        );
+      without('ln -s /bin/true /usr/bin/tklbam-hooks', ended('ended with exit status 0'));
+      without(
+        'printf "#!/bin/sh\\nkill -9 \\$\\$\\n" >/usr/bin/tklbam-hooks; chmod +x /usr/bin/tklbam-hooks',
+        ended('was killed by signal 9'),
+      );
+    });
+  });
+}
