@@ -60,8 +60,11 @@ class Hooks(object):
         theirs = None
         try:
             self.socket, theirs = socket.socketpair()
-            # In Python 2, all that tklbam starts would inherit it, and hide the death of tklbam from the guardian.
-            fcntl.fcntl(self.socket, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+            self.answers = self.socket.makefile("rb")
+            # In Python 2, where the latter is a descriptor of its own, all that tklbam starts would inherit them, and hide the
+            # death of tklbam from the guardian.
+            for each in (self.socket, self.answers):
+                fcntl.fcntl(each, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
             fd = theirs.fileno()
             # It takes numbers below 16. If they are all in use, so is 3: it is not Popen's own pipe in the child.
             control = fd if fd < 16 else 3
@@ -78,7 +81,6 @@ class Hooks(object):
             if theirs:
                 theirs.close()
         self.owner = os.getpid()
-        self.answers = self.socket.makefile("rb")
 
     def _exchange(self, request):
         """Returns the error of the answer, or why there is none."""

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openChroot } from './chroot.ts';
+import { openChroot, SOURCE } from './chroot.ts';
 import { buildTklbam, deb } from './debs.ts';
 import { place } from './harness.ts';
 
 const beds = [
-  { suite: 'bullseye', python: 'python2.7', packages: ['python2.7', 'ntpdate'] },
+  { suite: 'bullseye', python: 'python2.7', packages: ['python2.7', 'python3', 'ntpdate'] },
   { suite: 'bookworm', python: 'python3', packages: ['python3', 'ntpsec-ntpdate'] },
 ];
 
@@ -32,8 +32,8 @@ fi
 `;
 
 /**
- * `start COMMAND` comes back when the backup or restore, or the hook that WAIT names, is in the middle of its work; `settle` when
- * all that was started has ended, or says what has not. The shell is process 1.
+ * `start COMMAND` comes back when the backup or restore, or the hook that WAIT names, is in the middle of its work; `awaits EVENT`
+ * when a hook was told that; `settle` when all that was started has ended. Both of them say what has not. The shell is process 1.
  */
 const PRELUDE = `
 start() {
@@ -43,6 +43,13 @@ start() {
     [ ! -e /root/wait ] || return 0
     sleep 0.05
   done
+}
+awaits() {
+  for i in $(seq 400); do
+    ! grep -q "$1" told || return 0
+    sleep 0.05
+  done
+  echo "nobody was told: $1" >&2
 }
 settle() {
   for i in $(seq 200); do
@@ -74,12 +81,27 @@ for (const { suite, python, packages } of beds) {
     for (const name of ['a', 'b']) place(inRoot('etc/tklbam/hooks.d'), name, HOOK);
     const mark = inRoot('var/lib/tklbam/backup-resume');
 
+    await t.test('the suite of sessions passes, on the installed executable', () => {
+      const { status, stdout, stderr } = run(
+        [
+          `${SOURCE}/node_modules/.bin/node`,
+          '--test',
+          '--test-reporter=tap',
+          `${SOURCE}/test/session.test.ts`,
+        ],
+        { env: { TKLBAM_HOOKS_TEST_PROGRAM: '/usr/bin/tklbam-hooks', XDG_CACHE_HOME: '/root/cache' } },
+      );
+      assert.equal(status, 0, stdout + stderr);
+      assert.match(stdout, /^# pass [1-9]/m);
+    });
+
     /** With its status, after which nothing is left of any session or process. */
     const see = (command: string, env: Readonly<Record<string, string>> = {}): Seen => {
       rmSync(inRoot('root/told'), { force: true });
       const script = `${PRELUDE}\n${command}\nstatus=$?\nsettle\nexit $status`;
       const { status, stdout, stderr } = run(['sh', '-c', script], { env });
       assert.deepEqual(readdirSync(inRoot('var/lib/tklbam-hooks')), [], stderr);
+      assert.doesNotMatch(stderr, /^(nobody was told|left): /m);
       const text = existsSync(inRoot('root/told')) ? readFileSync(inRoot('root/told'), 'utf8') : '';
       const hooks = text
         .split(/^(?=event=)/m)
@@ -226,7 +248,9 @@ for (const { suite, python, packages } of beds) {
       ['KILL', 137],
     ] as const) {
       await t.test(`tklbam is killed in the middle, ${signal}`, () => {
-        const backup = seeAnew(`start tklbam-backup; kill -s ${signal} $!; rm wait; wait $!`);
+        // What tklbam had started goes on, and must not keep it from them.
+        const command = `start tklbam-backup; kill -s ${signal} $!; awaits 'a backup error'; rm wait; wait $!`;
+        const backup = seeAnew(command);
         const events = `${pre}, a backup inspect, b backup inspect, b backup error, a backup error`;
         assertFailed(backup, status, events, GONE);
         assert.match(backup.stdout, new RegExp(`^working\\ntklbam-hooks: ${GONE}\\n$`));
