@@ -22,6 +22,28 @@ for name in os.listdir(directory):
         subprocess.run([path] + arguments, check=True)
 `;
 
+// What tklbam does for a backup, with or without packaging/hooks.py, which it imports.
+const backup = `
+import json, os, socket, subprocess, sys, types
+directory, scratch, program, shim = sys.argv[1:]
+if program:
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, shim)
+    sys.modules['registry'] = types.ModuleType('registry')
+    sys.modules['registry'].registry = types.SimpleNamespace(profile=None)
+    os.environ.update(
+        TKLBAM_HOOKS=directory, TKLBAM_HOOKS_STATE=scratch + '/state', TKLBAM_HOOKS_LOG=scratch + '/log'
+    )
+    import hooks
+    hooks.PROGRAM = program
+    hooks.backup.pre()
+    hooks.backup.inspect(scratch)
+    hooks.backup.post()
+`;
+const backupWith = (directory: string, program: string): readonly string[] => [
+  ...['/usr/bin/python3', '-c', backup, directory, scratch, program, join(root, 'packaging')],
+];
+
 /** A rival, or one more way to call the executable: a row of the table. */
 interface Contender {
   readonly name: string;
@@ -57,7 +79,18 @@ const bareNode: Contender = {
   command: () => [process.execPath, '-e', '0'],
   runsHooks: false,
 };
-const contenders: readonly Contender[] = [tool, dryRun, runParts, python, bareNode];
+/** A whole session, by way of packaging/hooks.py: each hook in pre, inspect and post. */
+const session: Contender = {
+  name: 'backup, hooks.py',
+  command: directory => backupWith(directory, join(root, 'dist/tklbam-hooks')),
+  runsHooks: true,
+};
+const bareBackup: Contender = {
+  name: '  without hooks.py',
+  command: directory => backupWith(directory, ''),
+  runsHooks: false,
+};
+const contenders: readonly Contender[] = [tool, dryRun, runParts, python, session, bareBackup, bareNode];
 
 const scratch = makeScratch();
 try {
@@ -160,12 +193,15 @@ function print(time: ReadonlyMap<string, number>, memory: ReadonlyMap<string, nu
       `${what.padEnd(52)}${`${value.toFixed(2)} ${unit}`.padStart(10)}  (at most ${limit}): ${verdict}`,
     );
   };
+  const figure = (what: string, value: number): void =>
+    console.log(what.padEnd(52) + `${value.toFixed(2)} x`.padStart(10));
   goal('one hook, beside node -e 0', at(time, tool, 1) / at(time, bareNode, 0), 1.3, 'x');
   goal('each further hook, beside run-parts', eachFurther(tool) / eachFurther(runParts), 2, 'x');
   const checked = eachFurther(tool) / (eachFurther(tool) - eachFurther(dryRun));
-  console.log(
-    `${'each further hook, beside one without the checks'.padEnd(52)}${`${checked.toFixed(2)} x`.padStart(10)}`,
-  );
+  figure('each further hook, beside one without the checks', checked);
+  const added = at(time, session, 1) - at(time, bareBackup, 0);
+  const ratio = added / (3 * at(time, bareNode, 0));
+  figure('a session of one hook adds, beside three node -e 0', ratio);
   const memoryOver = Math.max(...hookCounts.map(count => at(memory, tool, count))) - at(memory, bareNode, 0);
   goal('peak memory, above node -e 0', memoryOver, 15, 'MiB');
 
