@@ -48,7 +48,7 @@ const WAIT_SECONDS = 2;
  * Throws the error of a system call, or that flock(1) cannot be run.
  */
 export function lock(directory: string, operation: Operation): Lock | undefined {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory);
   const path = lockPath(directory, operation);
   for (;;) {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
@@ -59,6 +59,15 @@ export function lock(directory: string, operation: Operation): Lock | undefined 
     closeSync(fd);
     if (status === 1) return undefined;
     if (status !== 0) throw error ?? new Error(`${FLOCK} exited with status ${status}`);
+  }
+}
+
+/** Not with those above it: Node.js tries for ever to make one where there can be none, as in /proc. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
   }
 }
 
@@ -75,15 +84,9 @@ function holder(directory: string, operation: Operation, held: string, fd: numbe
   const path = recordPath(directory, operation);
   return {
     save: record => {
-      const next = `${path}.new`;
-      try {
-        writeDurably(next, `${JSON.stringify(record)}\n`);
-        renameSync(next, path);
-        sync(directory);
-      } catch (error) {
-        attempt(() => unlinkSync(next));
-        throw error;
-      }
+      writeDurably(`${path}.new`, `${JSON.stringify(record)}\n`);
+      renameSync(`${path}.new`, path);
+      sync(directory);
     },
     load: () => load(directory, operation),
     note: mark => {
@@ -103,7 +106,7 @@ function holder(directory: string, operation: Operation, held: string, fd: numbe
       attempt(() => sync(directory));
     },
     close: () => {
-      // Of one who was killed in the middle of `save`.
+      // Of a `save` that failed, or of one who was killed in it.
       attempt(() => unlinkSync(`${path}.new`));
       // Removed while it is still ours: whoever opened it meanwhile will see that it is no longer the one.
       attempt(() => unlinkSync(held));

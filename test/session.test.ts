@@ -405,7 +405,28 @@ TKLBAM_HOOK_STATE=error
         '',
         `HookError: cannot record the session in '${state}': not a directory (ENOTDIR), no hook was run\n`,
       ]);
+      const [status, , stderr] = wrap(made, ['echo', 'never'], { TKLBAM_HOOKS_STATE: '/proc/state' });
+      assert.equal(status, 1);
+      assert.match(stderr, /^HookError: cannot record the session in '\/proc\/state': /);
       assert.deepEqual(made.told(), []);
+    });
+
+    test('a hook that could not be started is not in it', t => {
+      const made = stage(t, ['a', 'c']);
+      place(made.hooks, 'b', '#!/bin/sh\necho "b $2" >>"$RECORD"\n[ "$2" != pre ] || rm "$TKLBAM_HOOKS/c"\n');
+      const [status, , stderr] = wrap(made, ['echo', 'never']);
+      assert.equal(status, 1);
+      assert.match(stderr, /^HookError: `\S+\/c backup pre` could not be started: .*\n$/);
+      assert.deepEqual(made.told(), ['a pre', 'b pre', 'b error', 'a error']);
+    });
+
+    test('hooks of error run in / where the directory is gone', t => {
+      const made = stage(t, []);
+      place(made.hooks, 'a', '#!/bin/sh\necho "$2 $PWD" >>"$RECORD"\n');
+      const cwd = scratch(t);
+      const args = ['wrap', 'backup', '--', 'sh', '-c', 'rmdir "$PWD"; exit 7'];
+      assert.equal(run(program, args, { env: made.env, cwd }).status, 7);
+      assert.deepEqual(made.told(), [`pre ${cwd}`, 'error /']);
     });
 
     if (isRoot) {

@@ -9,8 +9,8 @@ import { buildTklbam, deb } from './debs.ts';
 import { place } from './harness.ts';
 
 const beds = [
-  { suite: 'bullseye', python: 'python2.7', packages: ['python2.7', 'python3', 'ntpdate'] },
-  { suite: 'bookworm', python: 'python3', packages: ['python3', 'ntpsec-ntpdate'] },
+  { suite: 'bullseye', python: 'python2.7', packages: ['python2.7', 'python3', 'ntpdate', 'logrotate'] },
+  { suite: 'bookworm', python: 'python3', packages: ['python3', 'ntpsec-ntpdate', 'logrotate'] },
 ];
 
 /** Records what a hook can see; exits with 3 where FAIL says, and waits where WAIT does, until /root/wait is gone. */
@@ -162,6 +162,14 @@ for (const { suite, python, packages } of beds) {
           'a restore post /root /tmp/X',
         ],
       );
+    });
+
+    await t.test('logrotate keeps the log to root, and status reads what it has put away', () => {
+      const command = `logrotate --force /etc/logrotate.d/tklbam-hooks && tklbam-hooks status
+stat -c %a /var/log/tklbam-hooks.log* && tklbam-restore && tklbam-hooks status`;
+      const { stdout, stderr } = see(command);
+      const status = '(last \\w+: .*, succeeded\n( .* succeeded +[ab]\n){6}\n?){2}';
+      assert.match(stdout, new RegExp(`^${status}(600\n){2}working\ndone\n${status}$`), stderr);
     });
 
     await t.test('one that raises: error, at once', () => {
