@@ -895,6 +895,10 @@ function guardianTests(program: Program): void {
       '"A=" in "env" cannot be in an environment',
     );
     assert.equal(
+      await wrong('{"state":"pre","cwd":"/","env":{"A":"\\u0000"}}'),
+      '"A" in "env" cannot be in an environment',
+    );
+    assert.equal(
       await wrong('{"state":"pre","cwd":"/nonexistent","env":{}}'),
       'the directory "/nonexistent" does not exist',
     );
