@@ -53,6 +53,18 @@ function stage(t: TestContext, names: readonly string[] = ['a', 'b', 'c']): Stag
   return { hooks, state, log, env, told };
 }
 
+/** A hook that stops in error if what it says cannot be written. */
+const TALKS = `#!/bin/sh
+set -e
+[ "$2" = error ] || exit 0
+echo out
+echo err >&2
+echo "a $2" >>"$RECORD"
+`;
+/** What a hook does until `letGo`. */
+const WAIT = 'echo ready; while [ ! -e "$RECORD.go" ]; do sleep 0.05; done';
+const letGo = ({ env }: Stage): void => writeFileSync(`${env.RECORD}.go`, '');
+
 const states = (state: string, names: string): string[] => [...names].map(name => `${name} ${state}`);
 const files = ({ state }: Stage): string[] => (existsSync(state) ? readdirSync(state).sort() : []);
 const logged = ({ log }: Stage): Record<string, unknown>[] =>
@@ -314,25 +326,19 @@ TKLBAM_HOOK_STATE=error
 
     test('no signal cuts error short', async t => {
       const made = stage(t, ['a']);
-      place(
-        made.hooks,
-        'b',
-        '#!/bin/sh\n[ "$2" != error ] || { echo ready; sleep 1; echo "b $2" >>"$RECORD"; }\n',
-      );
+      place(made.hooks, 'b', `#!/bin/sh\n[ "$2" != error ] || { ${WAIT}; echo "b $2" >>"$RECORD"; }\n`);
       const running = start(t, [...program.command, 'wrap', 'backup', '--', 'false'], made.env);
       await running.says('ready');
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGINT'] as const) running.child.kill(signal);
+      await sleep(500);
+      letGo(made);
       assert.equal((await running.ended)[0], 1);
       assert.deepEqual(made.told(), ['a pre', 'b error', 'a error']);
     });
 
     test('hooks of error come to their end with nobody to read what they say', async t => {
       const made = stage(t, []);
-      place(
-        made.hooks,
-        'a',
-        '#!/bin/sh\nset -e\n[ "$2" = error ] || exit 0\necho out\necho err >&2\necho "a $2" >>"$RECORD"\n',
-      );
+      place(made.hooks, 'a', TALKS);
       // A pipe whose reader is gone, both closed, and a socket of which the other end is.
       const command = [...program.command, 'wrap backup -- false'].join(' ');
       for (const shell of [
@@ -360,11 +366,7 @@ TKLBAM_HOOK_STATE=error
 
     test('and with a terminal that is gone', async t => {
       const made = stage(t, []);
-      place(
-        made.hooks,
-        'a',
-        '#!/bin/sh\nset -e\n[ "$2" = error ] || exit 0\necho out\necho err >&2\necho "a $2" >>"$RECORD"\n',
-      );
+      place(made.hooks, 'a', TALKS);
       const helper = new URL('on-terminal.py', import.meta.url).pathname;
       const actions = JSON.stringify([['expect', 'ready'], ['hangup']]);
       const command = [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; sleep 600'];
@@ -943,16 +945,14 @@ function guardianTests(program: Program): void {
 
   test('the caller’s end does not end post; error follows', async t => {
     const made = stage(t, ['a']);
-    place(
-      made.hooks,
-      'b',
-      '#!/bin/sh\n[ "$2" != post ] || { echo ready; sleep 1; }\necho "b $2" >>"$RECORD"\n',
-    );
+    place(made.hooks, 'b', `#!/bin/sh\n[ "$2" != post ] || { ${WAIT}; }\necho "b $2" >>"$RECORD"\n`);
     const { ask, send, socket, ended, output } = guardian(t, made);
     await ask('pre', { env: made.env });
     send(`${JSON.stringify({ state: 'post', cwd: '/', env: made.env })}\n`);
     await until(() => output().includes('ready'));
     socket.destroy();
+    await sleep(500);
+    letGo(made);
     assert.equal(await ended, 1);
     assert.deepEqual(made.told(), ['a pre', 'b pre', 'b post', 'a post', 'b error', 'a error']);
   });

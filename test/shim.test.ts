@@ -172,6 +172,16 @@ stat -c %a /var/log/tklbam-hooks.log* && tklbam-restore && tklbam-hooks status`;
       assert.match(stdout, new RegExp(`^${status}(600\n){2}working\ndone\n${status}$`), stderr);
     });
 
+    await t.test('wrap: hooks have the values of /etc/default/tklbam-hooks, its command does not', () => {
+      const { stdout, hooks } = see(`echo TKLBAM_TEST=yes >>/etc/default/tklbam-hooks
+tklbam-hooks wrap backup -- sh -c 'echo "$TKLBAM_TEST"'; sed -i '/^TKLBAM_TEST/d' /etc/default/tklbam-hooks`);
+      assert.equal(stdout, '\n');
+      assert.deepEqual(
+        hooks.map(({ TKLBAM_TEST }) => TKLBAM_TEST),
+        ['yes', 'yes', 'yes', 'yes'],
+      );
+    });
+
     await t.test('one that raises: error, at once', () => {
       const backup = seeAnew('tklbam-backup', { WORK: 'false' });
       assertRaised(backup, 'Exception: duplicity failed');
