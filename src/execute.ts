@@ -76,6 +76,8 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Sur
   if (stop.aborted) interrupt();
   const ended = child.then(({ exitCode, signal, code }) => outcome(exitCode, signal, code));
   const first = await Promise.race([ended, stopped.promise]);
+  // By somebody else, who has left what it had started: work that was cut off, and that nobody waits for.
+  if (first.kind === 'killed') stopWith(first, 'SIGTERM');
   clearTimeout(timer);
   ending.abort();
   // Its process may have ended before the rest; or not at all, if it cannot be killed, and then nobody waits for it any more.

@@ -101,6 +101,18 @@ for (const program of programs) {
       assert.deepEqual(await running.ended, [0, fault(3, 'timout=5s') + fault(4, 'timeout=soon') + warning]);
     });
 
+    it('what a hook had started is ended with it when somebody kills it, and not when it fails', async t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'b', '#!/bin/sh\nsleep 600 &\nsetsid sleep 601 &\nkill -s KILL $$\n');
+      const killed = run(t, ['backup', 'pre', '--hooks', directory]);
+      assert.deepEqual(await killed.ended, [1, error(directory, 'b', 'killed by signal SIGKILL')]);
+      await gone(killed);
+      place(directory, 'b', '#!/bin/sh\nsleep 600 &\nexit 3\n');
+      const failed = run(t, ['backup', 'pre', '--hooks', directory]);
+      assert.deepEqual(await failed.ended, [1, error(directory, 'b', 'non-zero exitcode (3)')]);
+      assert.equal(failed.left().length, 1);
+    });
+
     it('a daemon that a successful hook left is neither waited for nor killed', async t => {
       const directory = hooksDirectory(t);
       install(directory, 'leave-daemon', 'a');
