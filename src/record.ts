@@ -50,15 +50,17 @@ const WAIT_SECONDS = 2;
 export function lock(directory: string, operation: Operation): Lock | undefined {
   makeDirectory(directory);
   const path = lockPath(directory, operation);
-  for (;;) {
+  for (let kills = 0; ; ) {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    const { status, error } = spawnSync(FLOCK, ['--wait', String(WAIT_SECONDS), '3'], {
+    const { status, signal, error } = spawnSync(FLOCK, ['--wait', String(WAIT_SECONDS), '3'], {
       stdio: ['ignore', 'ignore', 'ignore', fd],
     });
     if (status === 0 && isStill(fd, path)) return holder(directory, operation, path, fd);
     closeSync(fd);
     if (status === 1) return undefined;
-    if (status !== 0) throw error ?? new Error(`${FLOCK} exited with status ${status}`);
+    // A signal that was meant for us, and for all of our process group. We shall hear of it when we have the lock.
+    if (signal !== null && ++kills < 3) continue;
+    if (status !== 0) throw error ?? new Error(`${FLOCK} ended with ${signal ?? `status ${status}`}`);
   }
 }
 

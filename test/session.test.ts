@@ -456,6 +456,32 @@ TKLBAM_HOOK_STATE=error
       });
     }
 
+    test('a signal that hits flock(1) does not lose the lock', async t => {
+      const made = stage(t, ['a']);
+      const running = start(
+        t,
+        [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; exec sleep 600'],
+        made.env,
+      );
+      await running.says('ready');
+      const script = `"$@" & pid=$!
+for round in $(seq 200); do
+  for each in $(cat /proc/$pid/task/$pid/children); do
+    [ "$(cat /proc/$each/comm)" != flock ] || { kill $each; echo killed; break 2; }
+  done
+  sleep 0.02
+done
+wait $pid`;
+      const args = ['-c', script, 'sh', ...program.command, 'wrap', 'backup', '--', 'echo', 'never'];
+      const env = { ...plainEnvironment, ...made.env };
+      const { status, stdout, stderr } = spawnSync('sh', args, { env, encoding: 'utf8', cwd: '/' });
+      assert.deepEqual([status, stdout], [1, 'killed\n']);
+      assert.match(stderr, /^HookError: another backup session is running: /m);
+      running.child.kill('SIGTERM');
+      await running.ended;
+      assert.deepEqual(files(made), []);
+    });
+
     test('a second session of the operation is turned away; one of the other is not', async t => {
       const made = stage(t, ['a']);
       const running = start(
