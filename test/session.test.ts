@@ -86,6 +86,13 @@ for (const program of programs) {
     ending(run(program, ['wrap', 'backup', '--', ...command], { env: { ...made.env, ...env } }));
   const recover = (made: Stage, args: readonly string[] = [], env: Record<string, string> = {}) =>
     ending(run(program, ['recover', ...args], { env: { ...made.env, ...env } }));
+  /** A backup session that goes on until it is ended. */
+  const hold = async (t: TestContext, made: Stage): Promise<Running> => {
+    const command = ['wrap', 'backup', '--', 'sh', '-c', 'echo ready; exec sleep 600'];
+    const running = start(t, [...program.command, ...command], made.env);
+    await running.says('ready');
+    return running;
+  };
   const hookError = (made: Stage, what: string, rest: string): string =>
     `HookError: \`${made.hooks}/${what.replace(' ', ' backup ')}\` ${rest}\n`;
 
@@ -458,12 +465,7 @@ TKLBAM_HOOK_STATE=error
 
     test('a signal that hits flock(1) does not lose the lock', async t => {
       const made = stage(t, ['a']);
-      const running = start(
-        t,
-        [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; exec sleep 600'],
-        made.env,
-      );
-      await running.says('ready');
+      const running = await hold(t, made);
       const script = `"$@" & pid=$!
 for round in $(seq 200); do
   for each in $(cat /proc/$pid/task/$pid/children); do
@@ -484,12 +486,7 @@ wait $pid`;
 
     test('a second session of the operation is turned away; one of the other is not', async t => {
       const made = stage(t, ['a']);
-      const running = start(
-        t,
-        [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; exec sleep 600'],
-        made.env,
-      );
-      await running.says('ready');
+      const running = await hold(t, made);
       const [status, stdout, stderr] = wrap(made, ['echo', 'never']);
       assert.deepEqual([status, stdout], [1, '']);
       const since = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d';
