@@ -1,18 +1,15 @@
 // Arguments, environment and signals in; text and exit status out. The only file that touches `process`.
 import { closeSync, constants, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { attempt } from './attempt.ts';
-import { help, parse, UsageError } from './cli.ts';
-import { readDefaults } from './defaults.ts';
-import { closeInherited } from './descriptor.ts';
-import { discover } from './discover.ts';
-import { execute, type Progress, type Surroundings } from './execute.ts';
-import { type Judge, judge, judgeSignature } from './judge.ts';
-import { inOrder, plan } from './plan.ts';
+import { help } from './cli/help.ts';
+import { parse } from './cli/parse.ts';
+import { UsageError } from './cli/usage-error.ts';
+import { discover } from './hooks/discover.ts';
+import { type Judge, judge, judgeSignature } from './hooks/judge.ts';
+import { inOrder, plan } from './hooks/plan.ts';
+import { commandStatus, EX_TEMPFAIL, exitStatus } from './report/exit-status.ts';
+import { checkJson, checkText, dryRun, listJson, listText } from './report/list.ts';
 import {
-  checkJson,
-  checkText,
-  commandStatus,
   describeCommand,
   describeDeferral,
   describeFailure,
@@ -22,13 +19,12 @@ import {
   describeResult,
   describeStart,
   describeWarning,
-  dryRun,
-  EX_TEMPFAIL,
-  exitStatus,
-  listJson,
-  listText,
-} from './report.ts';
-import type { World } from './session.ts';
+} from './report/messages.ts';
+import { type Cancellation, execute, type Progress } from './run/execute.ts';
+import type { SessionDeps } from './session/session.ts';
+import { readDefaults } from './system/defaults.ts';
+import { closeInherited } from './system/descriptors.ts';
+import { attempt } from './system/errno.ts';
 import type {
   Environment,
   HookSettings,
@@ -67,7 +63,10 @@ async function main(): Promise<number> {
     }
     case 'check': {
       const { listings, judged } = await look(request, env);
-      const [{ check }, { missingTool }] = await Promise.all([import('./check.ts'), import('./fixclock.ts')]);
+      const [{ check }, { missingTool }] = await Promise.all([
+        import('./hooks/check.ts'),
+        import('./library/fixclock/fixclock.ts'),
+      ]);
       const findings = check(listings, judged, request.names, env, missingTool);
       const isPrinted = write(1, request.json ? checkJson(findings) : checkText(findings));
       return isPrinted && findings.length === 0 ? 0 : 1;
@@ -83,7 +82,7 @@ async function main(): Promise<number> {
     case 'status':
       return status(request);
     case 'fixclock': {
-      const { fixclock } = await import('./fixclock.ts');
+      const { fixclock } = await import('./library/fixclock/fixclock.ts');
       const { status, out, err } = fixclock(request.event, env);
       write(1, out);
       write(2, err);
@@ -118,12 +117,12 @@ async function* carryOut(
   end?: AbortSignal,
 ): AsyncGenerator<Progress | { readonly kind: 'over'; readonly report: Report }> {
   for (const warning of whole.warnings) tell(describeWarning(warning));
-  const surroundings = heed(
+  const cancellation = heed(
     signal => isSpared(signal, whole.event.state),
     whole.stopAtFailure ? end : undefined,
   );
   const results: Result[] = [];
-  for await (const progress of execute(whole, surroundings)) {
+  for await (const progress of execute(whole, cancellation)) {
     if (progress.kind === 'starts') {
       if (verbose) tell(describeStart(progress.step.hook, whole.event));
     } else {
@@ -135,7 +134,7 @@ async function* carryOut(
     yield progress;
   }
   for (const failure of whole.failures) tell(red(describeFailure(whole, failure)));
-  const interruption = surroundings.stop.aborted ? String(surroundings.stop.reason) : undefined;
+  const interruption = cancellation.stop.aborted ? String(cancellation.stop.reason) : undefined;
   if (interruption !== undefined && results.at(-1)?.outcome.kind !== 'interrupted') {
     tell(red(describeInterruption(interruption)));
   }
@@ -144,14 +143,17 @@ async function* carryOut(
 }
 
 async function wrap(request: WrapRequest, env: Environment): Promise<number> {
-  const [{ openSession }, { command }] = await Promise.all([import('./session.ts'), import('./execute.ts')]);
+  const [{ openSession }, { command }] = await Promise.all([
+    import('./session/session.ts'),
+    import('./run/execute.ts'),
+  ]);
   closeInherited();
   // Not SIGUSR1: Node.js keeps it blocked when it is not to open a debugger (build/package.ts).
   listen('SIGQUIT', 'SIGUSR2');
   const isSpared = (signal: NodeJS.Signals, state: State): boolean =>
     !ENDING.includes(signal) || state === 'error' || isSparedHangup(signal, state);
-  const world = await makeWorld(request, isSpared);
-  const session = openSession(request, world, () => undefined);
+  const deps = await sessionDeps(request, isSpared);
+  const session = openSession(request, deps, () => undefined);
   try {
     const [name] = request.command;
     const pre = await session.advance('pre', request.cwd, env);
@@ -178,7 +180,7 @@ async function wrap(request: WrapRequest, env: Environment): Promise<number> {
     await session.fail(describeCommand(name, outcome));
     return commandStatus(outcome);
   } finally {
-    world.log.close();
+    deps.log.close();
   }
 }
 
@@ -187,8 +189,8 @@ async function guardian(
   withDefaults: (env: Environment) => Environment,
 ): Promise<number> {
   const [{ openSession }, { openControl, guard }] = await Promise.all([
-    import('./session.ts'),
-    import('./guardian.ts'),
+    import('./session/session.ts'),
+    import('./session/control.ts'),
   ]);
   const control = openControl(request.control);
   closeInherited();
@@ -206,48 +208,51 @@ async function guardian(
   // brings back after it.
   const isSpared = (signal: NodeJS.Signals, state: State): boolean =>
     signal !== 'SIGTERM' || state === 'error';
-  const world = await makeWorld(request, isSpared, control.gone);
-  const session = openSession(request, world, interruption);
+  const deps = await sessionDeps(request, isSpared, control.gone);
+  const session = openSession(request, deps, interruption);
   const status = await guard(control, session, withDefaults, terminated.signal, interruption);
-  world.log.close();
+  deps.log.close();
   return status;
 }
 
-async function recovery({ books, dryRun }: RecoverRequest, env: Environment): Promise<number> {
-  const { recover, unfinished } = await import('./session.ts');
+async function recovery({ statePaths, dryRun }: RecoverRequest, env: Environment): Promise<number> {
+  const { recover, unfinished } = await import('./session/session.ts');
   if (dryRun) {
-    const cutOff = unfinished(books).filter(({ isRunning }) => !isRunning);
+    const cutOff = unfinished(statePaths).filter(({ isRunning }) => !isRunning);
     return print(cutOff.map(({ record }) => (record === undefined ? '' : describeOwed(record))).join(''));
   }
   closeInherited();
   listen();
-  const world = await makeWorld({ books, verbose: false }, isSparedHangup);
-  const status = await recover(books, env, world);
-  world.log.close();
+  const deps = await sessionDeps({ statePaths, verbose: false }, isSparedHangup);
+  const status = await recover(statePaths, env, deps);
+  deps.log.close();
   return status;
 }
 
-async function status({ books, json }: StatusRequest): Promise<number> {
+async function status({ statePaths, json }: StatusRequest): Promise<number> {
   const [{ unfinished }, { readLog }, { statusJson, statusText }] = await Promise.all([
-    import('./session.ts'),
-    import('./log.ts'),
-    import('./status.ts'),
+    import('./session/session.ts'),
+    import('./session/log.ts'),
+    import('./report/status.ts'),
   ]);
-  const [sessions, entries] = [unfinished(books), readLog(books.log)];
+  const [sessions, entries] = [unfinished(statePaths), readLog(statePaths.log)];
   return print(json ? statusJson(sessions, entries) : statusText(sessions, entries));
 }
 
-async function makeWorld(
-  { books, verbose }: Pick<SessionSettings, 'books' | 'verbose'>,
+async function sessionDeps(
+  { statePaths, verbose }: Pick<SessionSettings, 'statePaths' | 'verbose'>,
   isSpared: (signal: NodeJS.Signals, state: State) => boolean,
   end?: AbortSignal,
-): Promise<World> {
-  const [{ openLog }, { processId }] = await Promise.all([import('./log.ts'), import('./tree.ts')]);
+): Promise<SessionDeps> {
+  const [{ openLog }, { processId }] = await Promise.all([
+    import('./session/log.ts'),
+    import('./run/process-tree.ts'),
+  ]);
   return {
     look,
     carryOut: whole => carryOut(whole, verbose, isSpared, end),
     tell,
-    log: openLog(books.log, tell),
+    log: openLog(statePaths.log, tell),
     self: processId(process.pid),
     caller: caller(),
   };
@@ -276,7 +281,7 @@ async function look(
   if (!judged.some(isFromAfar)) return { listings, judged };
 
   // Here, not above: few appliances have profile hooks.
-  const { verifier } = await import('./signature.ts');
+  const { verifier } = await import('./hooks/signature.ts');
   const verify = verifier(settings.keyrings, env, by.uid);
   const checked = judged.map(
     (each): Judged =>
@@ -305,7 +310,7 @@ let onSignal: (signal: NodeJS.Signals) => void = remember;
 let hasTerminal = false;
 
 /** Heeds signals, but for those that are spared, and the end of whom the run is for. */
-function heed(isSpared: (signal: NodeJS.Signals) => boolean, end: AbortSignal | undefined): Surroundings {
+function heed(isSpared: (signal: NodeJS.Signals) => boolean, end: AbortSignal | undefined): Cancellation {
   const stop = new AbortController();
   const hurry = new AbortController();
   onSignal = signal => {

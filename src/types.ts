@@ -49,7 +49,7 @@ export interface Settings extends HookSettings {
 }
 
 /** Where sessions are recorded and logged. Absolute. */
-export interface Books {
+export interface StatePaths {
   readonly stateDirectory: string;
   readonly log: string;
 }
@@ -57,7 +57,7 @@ export interface Books {
 /** What `session` and `wrap` have in common. */
 export interface SessionSettings extends HookSettings {
   readonly operation: Operation;
-  readonly books: Books;
+  readonly statePaths: StatePaths;
   readonly verbose: boolean;
 }
 
@@ -77,13 +77,13 @@ export interface WrapRequest extends SessionSettings {
 
 export interface RecoverRequest {
   readonly kind: 'recover';
-  readonly books: Books;
+  readonly statePaths: StatePaths;
   readonly dryRun: boolean;
 }
 
 export interface StatusRequest {
   readonly kind: 'status';
-  readonly books: Books;
+  readonly statePaths: StatePaths;
   readonly json: boolean;
 }
 
@@ -184,7 +184,7 @@ export interface Candidate {
   /** The error in place of facts: ENOENT for a dangling link, ELOOP for one that leads to itself. */
   readonly file: FileFacts | { readonly error: string };
   /** Every directory that is searched on the way to the file, through all links: who may write there may swap the hook. */
-  readonly trail: readonly DirectoryFacts[];
+  readonly ancestorDirs: readonly DirectoryFacts[];
   /** Of an executable file only; the files behind the others are not opened. */
   readonly program: Program | undefined;
   /** Whether `access(2)` lets us execute the file, and then its interpreter or loader; else the errno name. */

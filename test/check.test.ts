@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { check } from '../src/check.ts';
-import { discover } from '../src/discover.ts';
+import { check } from '../src/hooks/check.ts';
+import { discover } from '../src/hooks/discover.ts';
 import type { Finding, Judged } from '../src/types.ts';
 import {
   ending,

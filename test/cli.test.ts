@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { escapeControls, help, parse, UsageError } from '../src/cli.ts';
+import { help } from '../src/cli/help.ts';
+import { parse } from '../src/cli/parse.ts';
+import { escapeControls } from '../src/cli/text.ts';
+import { UsageError } from '../src/cli/usage-error.ts';
 
 const parseWords = (line: string, env: Record<string, string> = {}, cwd: string | undefined = '/here') =>
   parse(line === '' ? [] : line.split(' '), env, cwd);

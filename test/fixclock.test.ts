@@ -15,8 +15,8 @@ import {
   parseDetectVirt,
   parseServers,
   TOOLS,
-} from '../src/fixclock.ts';
-import { searchPath } from '../src/search.ts';
+} from '../src/library/fixclock/fixclock.ts';
+import { searchPath } from '../src/system/which.ts';
 import { cacheDirectory } from './harness.ts';
 import { type NtpServer, startNtpServer } from './ntp-server.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_HEADER } from '../src/header.ts';
-import { judge } from '../src/judge.ts';
+import { NO_HEADER } from '../src/hooks/header.ts';
+import { judge } from '../src/hooks/judge.ts';
 import type { Candidate, FileFacts } from '../src/types.ts';
 
 const file: FileFacts = { type: 'file', size: 10, uid: 0, gid: 0, mode: 0o755, modifiedMs: 0 };
@@ -18,7 +18,7 @@ function hook(change: Partial<Candidate> = {}): Candidate {
     program: { kind: 'script', interpreter: '/bin/sh', argument: '' },
     access: 'ok',
     interpreterAccess: 'ok',
-    trail: [],
+    ancestorDirs: [],
     header: NO_HEADER,
     ...change,
   };
@@ -140,12 +140,15 @@ for (const mode of [0o775, 0o757, 0o777, 0o722, 0o1777]) {
     assert.deepEqual(judge(hook({ file: { ...file, mode } }), byRoot), expected);
   });
   test(`a hook below a directory with mode ${mode.toString(8)} is refused`, () => {
-    const trail = [
+    const ancestorDirs = [
       { path: '/', uid: 0, mode: 0o755 },
       { path: '/x', uid: 0, mode },
       { path: '/x/y', uid: 0, mode: 0o755 },
     ];
-    assert.deepEqual(judge(hook({ trail }), byRoot), refuse({ kind: 'writable', mode, directory: '/x' }));
+    assert.deepEqual(
+      judge(hook({ ancestorDirs }), byRoot),
+      refuse({ kind: 'writable', mode, directory: '/x' }),
+    );
   });
 }
 for (const mode of [0o4755, 0o2755, 0o6755]) {
@@ -171,9 +174,9 @@ for (const [whose, uid, by, isTrusted] of owners) {
     assert.deepEqual(judge(hook({ file: { ...file, uid } }), by), expected);
   });
   test(`a hook in a directory of ${whose}: ${isTrusted ? 'run' : 'refused'}`, () => {
-    const trail = [{ path: '/x', uid, mode: 0o755 }];
+    const ancestorDirs = [{ path: '/x', uid, mode: 0o755 }];
     const expected = isTrusted ? { kind: 'run' } : refuse({ kind: 'owner', uid, directory: '/x' });
-    assert.deepEqual(judge(hook({ trail }), by), expected);
+    assert.deepEqual(judge(hook({ ancestorDirs }), by), expected);
   });
 }
 test('a hook that is refused and broken is refused', () => {

@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { parseDefaults } from '../src/defaults.ts';
+import { parseDefaults } from '../src/system/defaults.ts';
 import { type Chroot, type ChrootOptions, openChroot, SOURCE, useMirror } from './chroot.ts';
 import { deb, version } from './debs.ts';
 import { isRoot, place, scratch } from './harness.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_HEADER } from '../src/header.ts';
-import { completePath, plan } from '../src/plan.ts';
+import { NO_HEADER } from '../src/hooks/header.ts';
+import { completePath, plan } from '../src/hooks/plan.ts';
 import type {
   Candidate,
   Environment,
@@ -27,7 +27,7 @@ function judged(source: HookSource, name: string, verdict: Verdict = { kind: 'ru
     program: { kind: 'shell-text' },
     access: 'ok',
     interpreterAccess: 'ok',
-    trail: [],
+    ancestorDirs: [],
     header: NO_HEADER,
   };
   return { hook, verdict };

@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { read } from '../src/signature.ts';
+import { read } from '../src/hooks/signature.ts';
 import {
   ending,
   hooksDirectory,

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import type { Step } from './types.ts';
+import type { Step } from '../types.ts';
 
 /**
  * Reads a line `DEADLINE STATE NAME` before each hook, an empty one after it; the deadline is in seconds of uptime, since hooks set the

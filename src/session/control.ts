@@ -1,12 +1,13 @@
 // The guardian's half of the control socket: lines of JSON in, a line of JSON out for each. PROTOCOL in tklbam-hooks(8) has it for callers.
 import { fstatSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { attempt, isObject } from './attempt.ts';
-import { UsageError } from './cli.ts';
-import { isInherited } from './descriptor.ts';
-import { resultEntry } from './report.ts';
+import { UsageError } from '../cli/usage-error.ts';
+import { resultEntry } from '../report/messages.ts';
+import { isInherited } from '../system/descriptors.ts';
+import { attempt } from '../system/errno.ts';
+import { isObject } from '../system/json.ts';
+import type { Environment } from '../types.ts';
 import type { Answer, Session, Stage } from './session.ts';
-import type { Environment } from './types.ts';
 
 /** Bytes that may wait to be read: more than execve(2) takes as arguments and environment, escaped as JSON. */
 const MOST_BYTES = 16 << 20;

@@ -1,7 +1,7 @@
 // /etc/default/tklbam-hooks: values for what the caller's environment leaves out.
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import type { Environment } from './types.ts';
+import type { Environment } from '../types.ts';
 
 export const DEFAULTS_FILE = '/etc/default/tklbam-hooks';
 

@@ -1,6 +1,6 @@
 // The directories on the way to a file: whoever may write to one of them decides what is found there.
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
-import type { DirectoryFacts } from './types.ts';
+import type { DirectoryFacts } from '../types.ts';
 
 /** As the kernel allows (path_resolution(7)). */
 const MOST_LINKS = 40;
@@ -9,7 +9,7 @@ const MOST_LINKS = 40;
  * Every directory that the kernel searches for the file, links followed, from `/` on; as far as it comes where the path
  * leads nowhere. Paths are bytes, a character each (latin1), since a link may point to a name that is not UTF-8.
  */
-export function trail(path: string): DirectoryFacts[] {
+export function ancestorDirs(path: string): DirectoryFacts[] {
   const searched = new Map<string, DirectoryFacts>();
   const visit = (directory: string, { uid, mode }: { readonly uid: number; readonly mode: number }): void => {
     const shown = Buffer.from(directory, 'latin1').toString();

@@ -1,17 +1,13 @@
 // Plans and results to lines of text or JSON, and to the exit status. Pure.
-import { constants } from 'node:os';
-import { escapeControls, wrap } from './cli.ts';
-import { formatDuration } from './duration.ts';
-import { timeLimit } from './plan.ts';
-import { owed } from './record.ts';
+import { escapeControls } from '../cli/text.ts';
+import { owed } from '../session/session-file.ts';
+import { formatDuration } from '../system/duration.ts';
+import { describeErrno } from '../system/errno.ts';
 import type {
   Candidate,
   Defect,
   Failure,
-  Finding,
   HookEvent,
-  Judged,
-  Listing,
   Operation,
   Outcome,
   Plan,
@@ -20,32 +16,11 @@ import type {
   Result,
   ResultEntry,
   SessionRecord,
-  Settings,
   Skip,
   Verdict,
   Warning,
-} from './types.ts';
-
-/**
- * 0 done; 1 a hook failed or could not be started; 2 `--only` named something that is no hook; 3 a hook was refused;
- * 128+n ended by signal n, as a shell has it.
- */
-export function exitStatus({ plan, results, interruption }: Report): number {
-  if (interruption !== undefined) return 128 + signalNumber(interruption);
-  if (plan.failures.some(({ kind }) => kind === 'refused')) return 3;
-  if (plan.failures.some(({ kind }) => kind === 'not-a-hook')) return 2;
-  const hasFailed = plan.failures.length > 0 || results.some(result => isFailure(result));
-  return hasFailed ? 1 : 0;
-}
-
-/** By signal(7). */
-const signalNumber = (signal: string): number => new Map(Object.entries(constants.signals)).get(signal) ?? 0;
-
-/** Whether it makes the run fail. An interruption does so even where the hook's own failure would be a warning. */
-export function isFailure({ step, outcome }: Result): boolean {
-  if (outcome.kind === 'succeeded') return false;
-  return step.failure === 'stop' || outcome.kind === 'interrupted';
-}
+} from '../types.ts';
+import { commandStatus, EX_TEMPFAIL, isFailure, NOT_FOUND } from './exit-status.ts';
 
 /** The HookError of a result, a line, or the warning where the hook asks for no more; undefined for a success. */
 export function describeResult(plan: Plan, result: Result): string | undefined {
@@ -89,18 +64,6 @@ const bare = (text: string | undefined, failed: string): { error: string; failed
   failed,
 });
 
-/** Whether a hook of `pre` puts the operation off, by exiting with EX_TEMPFAIL of sysexits.h. */
-export const isDeferred = ({ results }: Report): boolean =>
-  results.some(
-    result =>
-      isFailure(result) &&
-      result.step.args[1] === 'pre' &&
-      result.outcome.kind === 'failed' &&
-      result.outcome.status === EX_TEMPFAIL,
-  );
-
-export const EX_TEMPFAIL = 75;
-
 /** For the command that `wrap` did not run, since a hook puts it off. */
 export const describeDeferral = (command: string): string =>
   `tklbam-hooks: not now (status ${EX_TEMPFAIL}), '${escapeControls(command)}' was not run`;
@@ -111,25 +74,6 @@ export function describeCommand(command: string, outcome: Outcome): string {
   if (outcome.kind === 'failed') return `${name} exited with status ${outcome.status}`;
   if (commandStatus(outcome) !== NOT_FOUND) return `${name} ${describeOutcome(outcome)}`;
   return `${name} could not be started: it is not in PATH, or its interpreter is missing`;
-}
-
-const NOT_FOUND = 127;
-
-/** As a shell and env(1) have it. */
-export function commandStatus(outcome: Outcome): number {
-  switch (outcome.kind) {
-    case 'succeeded':
-      return 0;
-    case 'failed':
-      return outcome.status;
-    case 'killed':
-    case 'interrupted':
-      return 128 + signalNumber(outcome.signal);
-    case 'timed-out':
-      return 124;
-    case 'not-started':
-      return outcome.defect.kind === 'system' && outcome.defect.code === 'ENOENT' ? NOT_FOUND : 126;
-  }
 }
 
 /** The hooks that `recover` would tell, a line each. */
@@ -230,10 +174,11 @@ export function describeWarning(warning: Warning): string {
 const hookError = (hook: Candidate, { operation, state }: HookEvent, what: string): string =>
   `HookError: \`${showPath(hook)} ${operation} ${state}\` ${what}`;
 
-const showPath = (hook: Candidate): string => `${escapeControls(hook.source.directory)}/${showName(hook)}`;
+export const showPath = (hook: Candidate): string =>
+  `${escapeControls(hook.source.directory)}/${showName(hook)}`;
 
 /** On one line, and with nothing lost: bytes that are not UTF-8 as `\xff`. */
-function showName({ name, bytes }: Candidate): string {
+export function showName({ name, bytes }: Candidate): string {
   if (Buffer.from(name).equals(bytes)) return escapeControls(name);
   const text = escapeControls(Buffer.from(bytes).toString('latin1'));
   return text.replace(/[\x80-\xff]/g, byte => `\\x${byte.charCodeAt(0).toString(16)}`);
@@ -364,28 +309,6 @@ function describeAttempt(code: string): { readonly reason: string; readonly reme
   return { reason, remedy };
 }
 
-/** As strerror(3) has it, for the errors that an administrator can meet here. */
-export function describeErrno(code: string): string {
-  const known: Readonly<Record<string, string>> = {
-    EACCES: 'permission denied',
-    EAGAIN: 'too many processes',
-    EIO: 'input/output error',
-    ELOOP: 'too many links',
-    EDQUOT: 'the disk quota is used up',
-    EMFILE: 'too many open files',
-    ENAMETOOLONG: 'its name is too long',
-    ENFILE: 'too many open files',
-    ENOENT: 'it is gone',
-    ENOMEM: 'out of memory',
-    ENOSPC: 'no space left on the device',
-    ENOTDIR: 'not a directory',
-    EPERM: 'not permitted',
-    EROFS: 'the file system is read-only',
-  };
-  const text = known[code];
-  return text === undefined ? code : `${text} (${code})`;
-}
-
 export function describeSkip(why: Skip): string {
   switch (why) {
     case 'disabled':
@@ -405,22 +328,7 @@ export function describeSkip(why: Skip): string {
   }
 }
 
-type Status = 'enabled' | 'disabled' | 'passed-over' | 'broken' | 'refused';
-
-function status(verdict: Verdict): Status {
-  switch (verdict.kind) {
-    case 'run':
-      return 'enabled';
-    case 'skip':
-      return verdict.why === 'disabled' ? 'disabled' : 'passed-over';
-    case 'broken':
-      return 'broken';
-    case 'refuse':
-      return 'refused';
-  }
-}
-
-function reason(verdict: Verdict): string | undefined {
+export function reason(verdict: Verdict): string | undefined {
   switch (verdict.kind) {
     case 'run':
       return undefined;
@@ -436,92 +344,3 @@ function reason(verdict: Verdict): string | undefined {
     }
   }
 }
-
-/** The hooks that a run would start, a line each. */
-export const dryRun = ({ steps }: Plan): string =>
-  steps.map(({ hook, args }) => `${showPath(hook)} ${args.join(' ')}\n`).join('');
-
-/** A table of at most 80 columns; `entries` are in the order they would run. */
-export function listText(listings: readonly Listing[], entries: readonly Judged[]): string {
-  const sources = [
-    ...new Set([...entries.map(({ hook }) => hook.source), ...listings.map(({ source }) => source)]),
-  ];
-  return sources
-    .map(source => {
-      const listing = listings.find(each => each.source === source);
-      const lines = entries.filter(({ hook }) => hook.source === source).flatMap(row);
-      return [`${escapeControls(source.directory)}${directoryNote(listing, lines.length)}`, ...lines].join(
-        '\n',
-      );
-    })
-    .map(text => `${text}\n`)
-    .join('\n');
-}
-
-function directoryNote(listing: Listing | undefined, count: number): string {
-  if (listing?.state === 'absent') return ': no such directory, so no hooks';
-  if (typeof listing?.state === 'object') return `: cannot be read: ${describeErrno(listing.state.error)}`;
-  return count === 0 ? ': empty' : ':';
-}
-
-function row({ hook, verdict }: Judged): string[] {
-  const left = `  ${status(verdict).padEnd(11)}  `;
-  const name = shorten(showName(hook), 80 - left.length);
-  const why = reason(verdict) ?? describeHeader(hook);
-  if (why === undefined) return [left + name];
-  const oneLine = `${left}${name}  ${why}`;
-  if (columns(oneLine) <= 80) return [oneLine];
-  return [left + name, ...wrap(why, 80 - left.length - 2).map(line => ' '.repeat(left.length + 2) + line)];
-}
-
-/** What a hook asks for; undefined if nothing. */
-function describeHeader({ header }: Candidate): string | undefined {
-  const asked = [
-    ...(header.timeoutMs === undefined
-      ? []
-      : [`timeout=${header.timeoutMs === 0 ? '0' : formatDuration(header.timeoutMs)}`]),
-    ...(header.failure === 'warn' ? ['failure=warn'] : []),
-    ...header.faults.map(({ line, text }) => `line ${line}: cannot read '${escapeControls(text)}'`),
-  ];
-  return asked.length === 0 ? undefined : asked.join(', ');
-}
-
-/** The middle gives way: both ends of a name tell more. */
-function shorten(text: string, width: number): string {
-  if (columns(text) <= width) return text;
-  const isWide = columns(text) > text.length;
-  const half = Math.floor((width - 2) / (isWide ? 4 : 2));
-  return `${text.slice(0, half)}…${text.slice(-half)}`;
-}
-
-/** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */
-const columns = (text: string): number => text.replace(/[^\0-\u024f\u2026]/g, '..').length;
-
-export function listJson(
-  { event, timeoutMs }: Settings,
-  listings: readonly Listing[],
-  entries: readonly Judged[],
-): string {
-  const directories = listings.map(({ source, state }) => ({
-    source: source.kind,
-    path: source.directory,
-    state: typeof state === 'object' ? 'unreadable' : state,
-    error: typeof state === 'object' ? state.error : null,
-  }));
-  const hooks = entries.map(({ hook, verdict }) => ({
-    name: hook.name,
-    path: hook.path,
-    source: hook.source.kind,
-    status: status(verdict),
-    reason: reason(verdict) ?? null,
-    timeoutSeconds: (limit => (limit === undefined ? null : limit / 1000))(timeLimit(hook, timeoutMs)),
-    failure: hook.header.failure,
-  }));
-  return `${JSON.stringify({ ...event, directories, hooks }, undefined, 2)}\n`;
-}
-
-export const checkText = (findings: readonly Finding[]): string =>
-  findings.map(({ path, reason, remedy }) => `'${escapeControls(path)}': ${reason} (${remedy})\n`).join('');
-
-export const checkJson = (findings: readonly Finding[]): string =>
-  `${JSON.stringify({ findings: findings.map(each => ({ ...each, name: each.name ?? null })) }, undefined, 2)}\n`;

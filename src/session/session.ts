@@ -1,26 +1,20 @@
 // A session: one operation from `pre` to `post`, or to `error` for each hook that was started in it.
 import { statSync } from 'node:fs';
-import { attempt, errnoOf } from './attempt.ts';
-import { escapeControls } from './cli.ts';
-import type { Progress } from './execute.ts';
-import type { Log } from './log.ts';
-import { markOf, plan } from './plan.ts';
-import { hasTraces, type Lock, load, lock, owed } from './record.ts';
+import { escapeControls } from '../cli/text.ts';
+import { plan, processTag } from '../hooks/plan.ts';
+import { EX_TEMPFAIL, exitStatus, isDeferred } from '../report/exit-status.ts';
 import {
   describeChanges,
-  describeErrno,
   describeHolder,
   describeUntold,
-  EX_TEMPFAIL,
-  exitStatus,
   firstError,
-  isDeferred,
   localTime,
   resultEntry,
-} from './report.ts';
-import { bearers, bootId, end, isAlive } from './tree.ts';
+} from '../report/messages.ts';
+import type { Progress } from '../run/execute.ts';
+import { bootId, end, isAlive, taggedProcesses } from '../run/process-tree.ts';
+import { attempt, describeErrno, errnoOf } from '../system/errno.ts';
 import type {
-  Books,
   Environment,
   HookSettings,
   Judged,
@@ -33,12 +27,15 @@ import type {
   SessionRecord,
   SessionSettings,
   State,
+  StatePaths,
   Step,
   Unfinished,
-} from './types.ts';
+} from '../types.ts';
+import type { Log } from './log.ts';
+import { hasTraces, type Lock, load, lock, owed } from './session-file.ts';
 
-/** What a session does to the world, but for its record. */
-export interface World {
+/** What a session does to the deps, but for its record. */
+export interface SessionDeps {
   readonly look: (
     settings: HookSettings,
     env: Environment,
@@ -80,7 +77,7 @@ const STAGES: readonly Stage[] = ['pre', 'inspect', 'post'];
 /** Nothing is done before `pre`. `interruption` says why the operation cannot go on, though no hook has failed. */
 export function openSession(
   settings: SessionSettings,
-  world: World,
+  deps: SessionDeps,
   interruption: () => string | undefined,
 ): Session {
   const { operation } = settings;
@@ -92,29 +89,29 @@ export function openSession(
   const advance = async (stage: Stage, cwd: string, env: Environment): Promise<Answer> => {
     latest = { stage, cwd, env };
     if (stage === 'pre') {
-      const begun = await begin(settings, env, world);
+      const begun = await begin(settings, env, deps);
       if (typeof begun === 'string') {
         isOver = true;
-        world.tell(`HookError: ${begun}`);
+        deps.tell(`HookError: ${begun}`);
         return { status: 1, error: begun, results: [] };
       }
       held = begun;
     }
     if (held === undefined) throw new Error(`${stage} before pre`);
     const { lock } = held;
-    const { listings, judged } = await world.look(settings, env);
+    const { listings, judged } = await deps.look(settings, env);
     const event = { operation, state: stage };
     const whole = plan({ ...settings, event, only: [], cwd }, listings, judged, env, held.record.session);
     if (stage === 'pre') planOfPre = whole;
     else {
       held.record = { ...held.record, state: stage };
-      keep(lock, held.record, world);
+      keep(lock, held.record, deps);
     }
-    if (stage === 'post' && planOfPre !== undefined) describeChanges(planOfPre, whole).forEach(world.tell);
+    if (stage === 'post' && planOfPre !== undefined) describeChanges(planOfPre, whole).forEach(deps.tell);
 
-    const report = await runRecorded(whole, held, world);
+    const report = await runRecorded(whole, held, deps);
     const cause = interruption();
-    if (cause !== undefined) world.tell(`tklbam-hooks: ${cause}`);
+    if (cause !== undefined) deps.tell(`tklbam-hooks: ${cause}`);
     const failure = cause === undefined ? report.failure : { error: cause, failed: '' };
     if (failure === undefined) {
       if (stage === 'post') over(undefined);
@@ -128,7 +125,7 @@ export function openSession(
   const over = (error: string | undefined): void => {
     isOver = true;
     if (held === undefined) return;
-    conclude(held.lock, held.record, world, error);
+    conclude(held.lock, held.record, deps, error);
     held.lock.close();
   };
 
@@ -136,8 +133,8 @@ export function openSession(
     isOver = true;
     if (held === undefined || latest === undefined) return;
     const record: SessionRecord = { ...held.record, ...failure, state: 'error' };
-    keep(lock, record, world);
-    await tellOwed(lock, record, latest.cwd, latest.env, world);
+    keep(lock, record, deps);
+    await tellOwed(lock, record, latest.cwd, latest.env, deps);
     held.record = record;
     over(failure.error);
   };
@@ -151,7 +148,7 @@ export function openSession(
     advance,
     fail: async error => {
       if (held === undefined || isOver) return;
-      world.tell(`tklbam-hooks: ${error}`);
+      deps.tell(`tklbam-hooks: ${error}`);
       await tellFailure(held.lock, { error, failed: '' });
     },
     isOver: () => isOver,
@@ -165,31 +162,31 @@ interface Failed {
 
 /** The lock and the record of a new session, when all that were cut off have been recovered; or why there is none. */
 async function begin(
-  { operation, books, sources, keyrings, timeoutMs }: SessionSettings,
+  { operation, statePaths, sources, keyrings, timeoutMs }: SessionSettings,
   env: Environment,
-  world: World,
+  deps: SessionDeps,
 ): Promise<{ readonly lock: Lock; record: SessionRecord } | string> {
   let mine: Lock | undefined;
   try {
-    mine = lock(books.stateDirectory, operation);
+    mine = lock(statePaths.stateDirectory, operation);
     if (mine === undefined) {
-      const other = load(books.stateDirectory, operation);
+      const other = load(statePaths.stateDirectory, operation);
       return describeHolder(operation, typeof other === 'string' ? undefined : other);
     }
-    await recoverLocked(mine, operation, env, world);
+    await recoverLocked(mine, operation, env, deps);
     await recover(
-      books,
+      statePaths,
       env,
-      world,
+      deps,
       OPERATIONS.filter(each => each !== operation),
     );
     const now = new Date();
     const record: SessionRecord = {
-      session: `${now.getTime().toString(36)}-${world.self.pid}`,
+      session: `${now.getTime().toString(36)}-${deps.self.pid}`,
       operation,
       since: now.toISOString(),
-      guardian: world.self,
-      caller: world.caller,
+      guardian: deps.self,
+      caller: deps.caller,
       state: 'pre',
       sources,
       keyrings: keyrings ?? null,
@@ -205,7 +202,7 @@ async function begin(
     return { lock: mine, record };
   } catch (error) {
     mine?.close();
-    return `${describeRecordFault(books.stateDirectory, error)}, no hook was run`;
+    return `${describeRecordFault(statePaths.stateDirectory, error)}, no hook was run`;
   }
 }
 
@@ -219,14 +216,14 @@ const describeRecordFault = (directory: string, error: unknown): string =>
 async function runRecorded(
   whole: Plan,
   held: { readonly lock: Lock; record: SessionRecord },
-  world: World,
+  deps: SessionDeps,
 ): Promise<Report & { readonly failure: Failed | undefined }> {
   const { lock } = held;
   const results: Result[] = [];
   let report: Report = { plan: whole, results, interruption: undefined };
   let startedAt = new Date();
   let isNew = false;
-  for await (const progress of world.carryOut(whole)) {
+  for await (const progress of deps.carryOut(whole)) {
     if (progress.kind === 'over') {
       report = progress.report;
       continue;
@@ -242,23 +239,23 @@ async function runRecorded(
         } catch (error) {
           const fault = `'${escapeControls(path)}' ${describeUnrecorded(error)}`;
           if (whole.stopAtFailure) {
-            world.tell(`HookError: ${fault}, not starting it`);
+            deps.tell(`HookError: ${fault}, not starting it`);
             return { ...report, failure: { error: fault, failed: progress.step.hook.name } };
           }
-          world.tell(`tklbam-hooks: ${fault}, starting it all the same`);
+          deps.tell(`tklbam-hooks: ${fault}, starting it all the same`);
         }
         held.record = next;
       }
-      lock.note(markOf(progress.step));
+      lock.note(processTag(progress.step));
       continue;
     }
     results.push(progress.result);
     lock.note(undefined);
-    logResult(held.record, progress.result, startedAt, world);
+    logResult(held.record, progress.result, startedAt, deps);
     if (isNew && progress.result.outcome.kind === 'not-started') {
       const { path } = progress.result.step.hook;
       held.record = { ...held.record, started: held.record.started.filter(each => each !== path) };
-      keep(lock, held.record, world);
+      keep(lock, held.record, deps);
     }
   }
   return { ...report, failure: firstError(report) };
@@ -268,11 +265,11 @@ const describeUnrecorded = (error: unknown): string =>
   `cannot be recorded as started: ${describeErrno(errnoOf(error))}`;
 
 /** Saves it if that can be done: what is on disk otherwise is older, and hooks would be told once more. */
-function keep(lock: Lock, record: SessionRecord, world: World): void {
+function keep(lock: Lock, record: SessionRecord, deps: SessionDeps): void {
   try {
     lock.save(record);
   } catch (error) {
-    world.tell(
+    deps.tell(
       `tklbam-hooks: cannot bring the record of the session up to date: ${describeErrno(errnoOf(error))}, going on`,
     );
   }
@@ -287,7 +284,7 @@ async function tellOwed(
   cutOff: SessionRecord,
   cwd: string,
   env: Environment,
-  world: World,
+  deps: SessionDeps,
 ): Promise<number> {
   let record = cutOff;
   const paths = owed(record);
@@ -303,7 +300,7 @@ async function tellOwed(
     TKLBAM_HOOK_ERROR: record.error ?? '',
     TKLBAM_HOOK_FAILED: record.failed,
   };
-  const { listings, judged } = await world.look(settings, theirs);
+  const { listings, judged } = await deps.look(settings, theirs);
   const event = { operation: record.operation, state: 'error' } as const;
   // A hook must not fail to start because the backup's own directory is gone with it.
   const where = attempt(() => statSync(cwd).isDirectory()) === true ? cwd : '/';
@@ -312,21 +309,21 @@ async function tellOwed(
   for (const path of paths) {
     const step = whole.steps.find(({ hook }) => hook.path === path);
     if (step !== undefined) steps.push({ ...step, failure: 'note' });
-    else world.tell(describeUntold(path, judged.find(({ hook }) => hook.path === path)?.verdict));
+    else deps.tell(describeUntold(path, judged.find(({ hook }) => hook.path === path)?.verdict));
   }
   let startedAt = new Date();
-  for await (const progress of world.carryOut({ ...whole, steps, failures: [], warnings: [] })) {
+  for await (const progress of deps.carryOut({ ...whole, steps, failures: [], warnings: [] })) {
     if (progress.kind === 'over') return exitStatus(progress.report);
     if (progress.kind === 'starts') {
       startedAt = new Date();
-      lock.note(markOf(progress.step));
+      lock.note(processTag(progress.step));
       continue;
     }
     lock.note(undefined);
-    logResult(record, progress.result, startedAt, world);
+    logResult(record, progress.result, startedAt, deps);
     if (progress.result.outcome.kind === 'interrupted') continue;
     record = { ...record, told: [...record.told, progress.result.step.hook.path] };
-    keep(lock, record, world);
+    keep(lock, record, deps);
   }
   return 0;
 }
@@ -335,7 +332,7 @@ function logResult(
   { session, operation }: SessionRecord,
   result: Result,
   startedAt: Date,
-  { log }: World,
+  { log }: SessionDeps,
 ): void {
   const { step } = result;
   const [, state] = step.args;
@@ -343,9 +340,9 @@ function logResult(
   log.write({ type: 'hook', time, session, operation, state, hook: step.hook.name, ...resultEntry(result) });
 }
 
-function conclude(lock: Lock, record: SessionRecord, world: World, error: string | undefined): void {
+function conclude(lock: Lock, record: SessionRecord, deps: SessionDeps, error: string | undefined): void {
   const { session, operation, since } = record;
-  world.log.write({
+  deps.log.write({
     type: 'session',
     time: since,
     session,
@@ -359,12 +356,12 @@ function conclude(lock: Lock, record: SessionRecord, world: World, error: string
     lock.remove();
   } catch (fault) {
     const text = `cannot remove the record of the session: ${describeErrno(errnoOf(fault))}`;
-    world.tell(`tklbam-hooks: ${text}, its hooks will be told 'error' once more (tklbam-hooks recover)`);
+    deps.tell(`tklbam-hooks: ${text}, its hooks will be told 'error' once more (tklbam-hooks recover)`);
   }
 }
 
 /** The sessions that there are records of. */
-export const unfinished = ({ stateDirectory }: Books): Unfinished[] =>
+export const unfinished = ({ stateDirectory }: StatePaths): Unfinished[] =>
   OPERATIONS.flatMap((operation): Unfinished[] => {
     const found = load(stateDirectory, operation);
     if (found === 'absent') return [];
@@ -374,9 +371,9 @@ export const unfinished = ({ stateDirectory }: Books): Unfinished[] =>
 
 /** Sends `error` for each session whose guardian is gone. Resolves to 0, or to 128+n if signal n ended that. */
 export async function recover(
-  { stateDirectory }: Books,
+  { stateDirectory }: StatePaths,
   env: Environment,
-  world: World,
+  deps: SessionDeps,
   operations = OPERATIONS,
 ): Promise<number> {
   let status = 0;
@@ -387,7 +384,7 @@ export async function recover(
     const theirs = lock(stateDirectory, operation);
     if (theirs === undefined) continue;
     try {
-      status ||= await recoverLocked(theirs, operation, env, world);
+      status ||= await recoverLocked(theirs, operation, env, deps);
     } finally {
       theirs.close();
     }
@@ -399,13 +396,13 @@ async function recoverLocked(
   theirs: Lock,
   operation: Operation,
   env: Environment,
-  world: World,
+  deps: SessionDeps,
 ): Promise<number> {
   const found = theirs.load();
   if (found === 'absent') return 0;
   if (found === 'unreadable') {
     const text = `the record of a ${operation} session cannot be understood, keeping it as '${escapeControls(theirs.setAside())}'`;
-    world.tell(`tklbam-hooks: ${text}; what its hooks stopped may still be stopped`);
+    deps.tell(`tklbam-hooks: ${text}; what its hooks stopped may still be stopped`);
     return 0;
   }
   const how =
@@ -413,15 +410,15 @@ async function recoverLocked(
       ? `its guardian (pid ${found.guardian.pid}) was killed`
       : 'the machine went down';
   const cause = `was cut off when ${how} (last state: ${found.state})`;
-  world.tell(`tklbam-hooks: the ${operation} of ${localTime(found.since)} ${cause}: telling its hooks`);
+  deps.tell(`tklbam-hooks: the ${operation} of ${localTime(found.since)} ${cause}: telling its hooks`);
   const mark = theirs.noted();
   if (mark?.includes(`TKLBAM_HOOK_SESSION=${found.session}`)) {
-    await end(bearers(mark), 'SIGTERM', new AbortController().signal);
+    await end(taggedProcesses(mark), 'SIGTERM', new AbortController().signal);
   }
   const error = found.error ?? `the ${operation} ${cause}`;
-  const record: SessionRecord = { ...found, guardian: world.self, state: 'error', error };
-  keep(theirs, record, world);
-  const status = await tellOwed(theirs, record, '/', env, world);
-  if (status === 0) conclude(theirs, record, world, error);
+  const record: SessionRecord = { ...found, guardian: deps.self, state: 'error', error };
+  keep(theirs, record, deps);
+  const status = await tellOwed(theirs, record, '/', env, deps);
+  if (status === 0) conclude(theirs, record, deps, error);
   return status;
 }

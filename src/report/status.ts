@@ -1,8 +1,8 @@
 // Sessions that run or were cut off, and the last of each operation in the log, as text or JSON. Pure.
-import { escapeControls } from './cli.ts';
-import { owed } from './record.ts';
-import { localTime } from './report.ts';
-import type { HookEntry, LogEntry, Operation, SessionEntry, Unfinished } from './types.ts';
+import { escapeControls } from '../cli/text.ts';
+import { owed } from '../session/session-file.ts';
+import type { HookEntry, LogEntry, Operation, SessionEntry, Unfinished } from '../types.ts';
+import { localTime } from './messages.ts';
 
 /** The last session of an operation that came to its end, with what its hooks did. */
 interface Last extends SessionEntry {

@@ -11,7 +11,7 @@ import type {
   Step,
   Verdict,
   Warning,
-} from './types.ts';
+} from '../types.ts';
 
 /** Behind the caller's PATH: cron(8) and Webmin leave the sbin directories out. */
 const STANDARD_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
@@ -85,7 +85,7 @@ export function plan(
 }
 
 /** The entries of its environment by which the processes of a hook are found. */
-export const markOf = ({ env }: Step): string[] =>
+export const processTag = ({ env }: Step): string[] =>
   ['OPERATION', 'STATE', 'NAME', 'SESSION'].map(each => `TKLBAM_HOOK_${each}=${env[`TKLBAM_HOOK_${each}`]}`);
 
 /** What the hook asks for, else what all have. Undefined for none. */

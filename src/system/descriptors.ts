@@ -1,6 +1,6 @@
 // File descriptors as /proc shows them: what the caller left open, and whether anybody is there to read what a hook says.
 import { closeSync, fstatSync, readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
-import { attempt, errnoOf } from './attempt.ts';
+import { attempt, errnoOf } from './errno.ts';
 
 /** Of open(2), as Linux has them on all its architectures that Node.js runs on. */
 const O_CLOEXEC = 0o2000000;

@@ -1,5 +1,5 @@
 // What `execve(2)` would make of a file, told from its first bytes.
-import type { Program } from './types.ts';
+import type { Program } from '../types.ts';
 
 /** How much of a file `program` wants to see, in bytes. */
 export const HEAD_SIZE = 4096;

@@ -1,15 +1,15 @@
 // Plan to results, one as each hook ends. The only file that starts hooks and imports execa. Prints nothing.
-import { isDead } from './descriptor.ts';
-import { markOf } from './plan.ts';
-import { end, tree } from './tree.ts';
-import type { Environment, Outcome, Plan, Result, State, Step } from './types.ts';
+import { processTag } from '../hooks/plan.ts';
+import { isDead } from '../system/descriptors.ts';
+import type { Environment, Outcome, Plan, Result, State, Step } from '../types.ts';
+import { end, tree } from './process-tree.ts';
 import { watchdog } from './watchdog.ts';
 
 export type Progress =
   | { readonly kind: 'starts'; readonly step: Step }
   | { readonly kind: 'ended'; readonly result: Result };
 
-export interface Surroundings {
+export interface Cancellation {
   /** Aborted, with the name of the signal as its reason, when the run is to end. */
   readonly stop: AbortSignal;
   /** Aborted when it is to end without any grace. */
@@ -20,21 +20,21 @@ export interface Surroundings {
   readonly hasTerminal: boolean;
 }
 
-export async function* execute(plan: Plan, surroundings: Surroundings): AsyncGenerator<Progress> {
+export async function* execute(plan: Plan, cancellation: Cancellation): AsyncGenerator<Progress> {
   const session = plan.steps.find(({ timeoutMs }) => timeoutMs !== undefined)?.env.TKLBAM_HOOK_SESSION;
   const dog = session === undefined ? undefined : watchdog(session);
   for (const step of plan.steps) {
-    if (surroundings.stop.aborted) return;
+    if (cancellation.stop.aborted) return;
     yield { kind: 'starts', step };
     dog?.starts(step);
-    const result = await run(step, surroundings);
+    const result = await run(step, cancellation);
     dog?.ended();
     yield { kind: 'ended', result };
     if (plan.stopAtFailure && result.outcome.kind !== 'succeeded' && step.failure === 'stop') return;
   }
 }
 
-async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Surroundings): Promise<Result> {
+async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Cancellation): Promise<Result> {
   // Here, not above: a run without hooks need not load it.
   const { execa } = await import('execa');
   const [, state] = step.args;
@@ -54,7 +54,7 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Sur
     // Its end is ours to arrange, not that of an exit handler.
     cleanup: false,
   });
-  const started = child.pid === undefined ? undefined : tree(child.pid, hasOwnGroup, markOf(step));
+  const started = child.pid === undefined ? undefined : tree(child.pid, hasOwnGroup, processTag(step));
   const ending = new AbortController();
   const stopped = Promise.withResolvers<Outcome>();
   let isStopping = false;

@@ -2,12 +2,12 @@
 // of whatever lies beside it, and trusts every key of the caller's own keyring.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { attempt } from './attempt.ts';
-import { escapeControls } from './cli.ts';
+import { escapeControls } from '../cli/text.ts';
+import { attempt } from '../system/errno.ts';
+import { findProgram, searchPath } from '../system/which.ts';
+import type { Candidate, Environment, Signature } from '../types.ts';
+import { ancestorDirs } from './ancestors.ts';
 import { findRefusal } from './judge.ts';
-import { findProgram, searchPath } from './search.ts';
-import { trail } from './trail.ts';
-import type { Candidate, Environment, Signature } from './types.ts';
 
 /** TurnKey's archive keys: where releases up to 17 put them, and where later ones do. */
 const OLD_KEYRING = '/etc/apt/trusted.gpg.d/turnkey.gpg';
@@ -55,7 +55,7 @@ function keyringFault(keyring: string, uid: number): Signature | undefined {
   // gpgv would wait for whoever writes to a FIFO.
   if (!stat.isFile()) return bad(`${shown} is not a file`, 'name a file');
   const facts = { uid: stat.uid, mode: stat.mode & 0o7777 };
-  if (findRefusal(facts, trail(Buffer.from(keyring).toString('latin1')), uid) !== undefined) {
+  if (findRefusal(facts, ancestorDirs(Buffer.from(keyring).toString('latin1')), uid) !== undefined) {
     return bad(
       `others than root can write to ${shown}`,
       'chown root and chmod go-w it and the directories above it',

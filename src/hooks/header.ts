@@ -1,6 +1,6 @@
 // What a hook asks for in its comments: `# tklbam-hooks: timeout=20m failure=warn`. Pure.
-import { parseDuration } from './duration.ts';
-import type { Header } from './types.ts';
+import { parseDuration } from '../system/duration.ts';
+import type { Header } from '../types.ts';
 
 export const NO_HEADER: Header = { timeoutMs: undefined, failure: 'stop', faults: [] };
 

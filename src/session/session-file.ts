@@ -14,8 +14,9 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { attempt, errnoOf, isObject } from './attempt.ts';
-import type { Operation, SessionRecord } from './types.ts';
+import { attempt, errnoOf } from '../system/errno.ts';
+import { isObject } from '../system/json.ts';
+import type { Operation, SessionRecord } from '../types.ts';
 
 /** Who is owed `error`, in the order to tell them: what was stopped last is started first. */
 export const owed = ({ started, told }: SessionRecord): string[] =>

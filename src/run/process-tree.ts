@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { kill } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { attempt } from './attempt.ts';
-import type { ProcessId } from './types.ts';
+import { attempt } from '../system/errno.ts';
+import type { ProcessId } from '../types.ts';
 
 export interface Tree {
   /** Every process of it that is not a zombie. */
@@ -64,7 +64,7 @@ export function tree(pid: number, hasOwnGroup: boolean, mark: readonly string[])
 }
 
 /** What bears the mark in its environment, and its descendants: what is left of a hook whose runner is gone. */
-export function bearers(mark: readonly string[]): Tree {
+export function taggedProcesses(mark: readonly string[]): Tree {
   const members = (): readonly number[] => {
     const all = processes() ?? [];
     const found = new Set(all.map(({ pid }) => pid).filter(pid => bears(pid, mark)));

@@ -1,122 +1,11 @@
 // The command line: one table for parsing and for help. Nothing here reads or writes a file.
 import { resolve } from 'node:path';
 import mri from 'mri';
-import { parseDuration } from './duration.ts';
-import type { Books, Environment, HookEvent, HookSettings, Operation, Request, State } from './types.ts';
-
-/** What the caller got wrong, in one line. Exit status 2. */
-export class UsageError extends Error {}
-
-const OPERATIONS: readonly Operation[] = ['backup', 'restore'];
-const STATES: readonly State[] = ['pre', 'inspect', 'post', 'error'];
-
-type OptionName = keyof typeof OPTIONS;
-interface Option {
-  /** Name of the value; absent for a flag. */
-  readonly value?: string;
-  readonly short?: string;
-  readonly repeatable?: true;
-  readonly help: string;
-}
-const OPTIONS = {
-  hooks: { value: 'DIR', help: 'local hooks (default: $TKLBAM_HOOKS, else /etc/tklbam/hooks.d)' },
-  profile: {
-    value: 'DIR',
-    help: 'profile, with its hooks in DIR/hooks.d (default: $TKLBAM_REGISTRY/profile, else /var/lib/tklbam/profile)',
-  },
-  cwd: { value: 'DIR', help: 'where hooks start (default: the current directory)' },
-  keyring: {
-    value: 'FILE',
-    repeatable: true,
-    help: "keys of profile hooks; may be repeated (default: $TKLBAM_HOOKS_KEYRING, else TurnKey's keyrings)",
-  },
-  timeout: {
-    value: 'DURATION',
-    help: 'time limit of each hook that does not ask for its own, as 90s, 5m or 6h; 0 for none (default: $TKLBAM_HOOKS_TIMEOUT, else 6h)',
-  },
-  control: {
-    value: 'FD',
-    help: 'the connected stream socket on which the caller says which state it has come to',
-  },
-  inspect: { value: 'DIR', help: 'run the hooks of inspect too, in DIR, between those of pre and COMMAND' },
-  only: { value: 'NAME', repeatable: true, help: 'run this hook alone; may be repeated' },
-  'dry-run': { help: 'print what would run, run nothing' },
-  verbose: { short: 'v', help: 'say which hook starts, how it ended and how long it took' },
-  json: { help: 'print JSON' },
-  help: { short: 'h', help: 'print this' },
-  version: { help: 'print the version' },
-} as const satisfies Record<string, Option>;
-const OPTION_LIST: readonly (readonly [string, Option])[] = Object.entries(OPTIONS);
-
-interface Command {
-  readonly arguments: string;
-  readonly purpose: string;
-  readonly options: readonly OptionName[];
-}
-const COMMANDS: Readonly<Record<string, Command>> = {
-  run: {
-    arguments: 'OPERATION STATE',
-    purpose: 'Run the hooks of a state.',
-    options: ['hooks', 'profile', 'keyring', 'timeout', 'cwd', 'only', 'dry-run', 'verbose'],
-  },
-  list: {
-    arguments: '[OPERATION [STATE]]',
-    purpose: 'Show every entry of the hooks directories, in the order they would run, and why one would not.',
-    options: ['hooks', 'profile', 'keyring', 'timeout', 'json'],
-  },
-  check: {
-    arguments: '[NAME]…',
-    purpose: 'Find what would keep hooks from running, before the night. Runs none.',
-    options: ['hooks', 'profile', 'keyring', 'json'],
-  },
-  wrap: {
-    arguments: 'OPERATION -- COMMAND [ARG]…',
-    purpose: 'Run the hooks of pre, then COMMAND, then the hooks of post; those of error if anything fails.',
-    options: ['hooks', 'profile', 'keyring', 'timeout', 'inspect', 'verbose'],
-  },
-  session: {
-    arguments: 'OPERATION',
-    purpose:
-      'Run the hooks of an operation as its program asks for them, and those of error if it fails or dies.',
-    options: ['hooks', 'profile', 'keyring', 'timeout', 'control'],
-  },
-  recover: {
-    arguments: '',
-    purpose:
-      'Run the hooks of error for each backup or restore that was cut off. Done at boot, and by each new one.',
-    options: ['dry-run'],
-  },
-  status: {
-    arguments: '',
-    purpose: 'Show the backups and restores that run or were cut off, and how the last ones ended.',
-    options: ['json'],
-  },
-  fixclock: {
-    arguments: 'OPERATION STATE',
-    purpose: 'Set the clock from an NTP server, before a backup or a restore.',
-    options: [],
-  },
-};
-
-const PURPOSE = "Run TKLBAM's backup and restore hooks.";
-const WORDS = [
-  ['OPERATION', OPERATIONS.join(', ')],
-  ['STATE', STATES.join(', ')],
-] as const;
-const EXIT_STATUS = [
-  ['0', 'done'],
-  ['1', 'a hook failed or could not be started, or check found something'],
-  ['2', 'wrong usage'],
-  ['3', 'a hook was refused, since others than root could have changed it'],
-  ['75', 'wrap: a hook of pre put it off, with this status'],
-  ['128+N', 'ended by signal N'],
-  ['any', 'wrap: that of COMMAND, if it failed'],
-] as const;
-const EXAMPLES = [
-  'tklbam-hooks list',
-  'tklbam-hooks run backup pre --verbose',
-  'tklbam-hooks wrap backup -- restic backup /',
-];
+import { parseDuration } from '../system/duration.ts';
+import type { Environment, HookEvent, HookSettings, Request, StatePaths } from '../types.ts';
+import { COMMANDS, type Command, OPERATIONS, OPTION_LIST, type OptionName, STATES } from './grammar.ts';
+import { escapeControls } from './text.ts';
+import { UsageError } from './usage-error.ts';
 
 /**
  * The request that the command line and the environment make.
@@ -155,9 +44,9 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
     case 'fixclock':
       return { kind: 'fixclock', event };
     case 'recover':
-      return { kind: 'recover', books: parseBooks(env, directory), dryRun };
+      return { kind: 'recover', statePaths: parseStatePaths(env, directory), dryRun };
     case 'status':
-      return { kind: 'status', books: parseBooks(env, directory), json };
+      return { kind: 'status', statePaths: parseStatePaths(env, directory), json };
   }
   const settings = parseSettings(values, env, directory);
   const session = { ...settings, operation: event.operation, verbose };
@@ -170,7 +59,7 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
       return {
         kind: 'wrap',
         ...session,
-        books: parseBooks(env, directory),
+        statePaths: parseStatePaths(env, directory),
         inspect: given('inspect'),
         cwd: here,
         command: parseCommand(verbatim),
@@ -179,7 +68,7 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
       return {
         kind: 'session',
         ...session,
-        books: parseBooks(env, directory),
+        statePaths: parseStatePaths(env, directory),
         control: parseDescriptor(values.get('control')?.[0]),
       };
     default: {
@@ -236,7 +125,7 @@ function parseSettings(
   };
 }
 
-function parseBooks(env: Environment, directory: ReturnType<typeof absolute>): Books {
+function parseStatePaths(env: Environment, directory: ReturnType<typeof absolute>): StatePaths {
   return {
     stateDirectory: directory(env.TKLBAM_HOOKS_STATE || '/var/lib/tklbam-hooks', 'TKLBAM_HOOKS_STATE'),
     log: directory(env.TKLBAM_HOOKS_LOG || DEFAULT_LOG, 'TKLBAM_HOOKS_LOG'),
@@ -333,66 +222,3 @@ function oneOf<T extends string>(known: readonly T[], word: string, what: string
 }
 
 const quote = (text: string): string => `'${escapeControls(text)}'`;
-
-/** Text as one line of printable characters: what a terminal or a log would act on becomes `\x0a` or `\u202e`. */
-export function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\]/gu, character => {
-    const code = character.codePointAt(0) ?? 0;
-    if (character === '\\') return '\\\\';
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
-}
-
-/** Help for one command, or for all of them. Fits 80 columns. */
-export function help(name: string | undefined): string {
-  const command = name === undefined ? undefined : COMMANDS[name];
-  const sections: [string, readonly (readonly [string, string])[]][] = [];
-  if (command === undefined) {
-    const rows = Object.entries(COMMANDS).map(
-      ([word, each]) => [`${word} ${each.arguments}`, each.purpose] as const,
-    );
-    sections.push(['Commands', rows]);
-  }
-  const options = OPTION_LIST.filter(([option]) => {
-    if (option === 'help') return true;
-    return command === undefined ? option === 'version' : command.options.some(known => known === option);
-  });
-  sections.push(['Words', WORDS]);
-  sections.push([
-    'Options',
-    options.map(([option, { short, value, help: text }]) => {
-      const flag = `--${option}${value === undefined ? '' : ` ${value}`}`;
-      return [short === undefined ? flag : `-${short}, ${flag}`, text] as const;
-    }),
-  ]);
-  sections.push(['Exit status', EXIT_STATUS]);
-  if (command === undefined) sections.push(['Examples', EXAMPLES.map(example => [example, ''] as const)]);
-
-  const usage = command === undefined ? 'COMMAND [OPTION]…' : `${name} ${command.arguments} [OPTION]…`;
-  const more = command === undefined ? "\nSee 'tklbam-hooks COMMAND --help', and tklbam-hooks(8).\n" : '';
-  const text = wrap(command?.purpose ?? PURPOSE, 80).join('\n');
-  return `Usage: tklbam-hooks ${usage}\n${text}\n${sections.map(section).join('')}${more}`;
-}
-
-function section([title, rows]: readonly [string, readonly (readonly [string, string])[]]): string {
-  const width = Math.min(Math.max(...rows.map(([left]) => left.length)), 24);
-  const lines = rows.flatMap(([left, right]) => {
-    const texts = wrap(right, 80 - width - 4);
-    const first =
-      left.length > width ? [`  ${left}`] : [`  ${left.padEnd(width)}  ${texts.shift() ?? ''}`.trimEnd()];
-    return [...first, ...texts.map(text => `${' '.repeat(width + 4)}${text}`)];
-  });
-  return `\n${title}:\n${lines.join('\n')}\n`;
-}
-
-/** Text cut at spaces into lines of at most `width` characters; a longer word has a line of its own. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ').filter(each => each !== '')) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
-}

@@ -11,10 +11,10 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
+import type { Candidate, DirectoryFacts, FileFacts, Header, HookSource, Listing, Program } from '../types.ts';
+import { ancestorDirs } from './ancestors.ts';
+import { HEAD_SIZE, program } from './exec-format.ts';
 import { NO_HEADER, parseHeader } from './header.ts';
-import { HEAD_SIZE, program } from './program.ts';
-import { trail } from './trail.ts';
-import type { Candidate, DirectoryFacts, FileFacts, Header, HookSource, Listing, Program } from './types.ts';
 
 /** What a directory holds, in byte order of the names (strcmp(3), whatever the locale). */
 export function discover(source: HookSource): Listing {
@@ -26,7 +26,7 @@ export function discover(source: HookSource): Listing {
     const code = errnoName(error);
     return { source, state: code === 'ENOENT' ? 'absent' : { error: code }, candidates: [] };
   }
-  const directories = trail(Buffer.from(source.directory).toString('latin1'));
+  const directories = ancestorDirs(Buffer.from(source.directory).toString('latin1'));
   const candidates = names.sort(Buffer.compare).map(name => candidate(source, name, directories));
   return { source, state: 'read', candidates };
 }
@@ -42,7 +42,7 @@ function candidate(source: HookSource, bytes: Buffer, directories: readonly Dire
     path: path.toString(),
     link,
     file: file.value ?? { error: file.error },
-    trail: link === undefined ? directories : trail(path.toString('latin1')),
+    ancestorDirs: link === undefined ? directories : ancestorDirs(path.toString('latin1')),
   };
   const isProgram = file.value?.type === 'file' && (file.value.mode & 0o111) !== 0;
   const { program: start, header } = isProgram ? head(path) : { program: undefined, header: NO_HEADER };

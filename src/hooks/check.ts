@@ -1,10 +1,11 @@
 // What would go wrong at night, found by day. Reads hooks, runs none.
 import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
-import { escapeControls } from './cli.ts';
-import { describeDefect, describeErrno, describeRefusal, describeSkip } from './report.ts';
-import { findProgram, searchPath } from './search.ts';
-import type { Candidate, Environment, Finding, Judged, Listing, Program, Skip } from './types.ts';
+import { escapeControls } from '../cli/text.ts';
+import { describeDefect, describeRefusal, describeSkip } from '../report/messages.ts';
+import { describeErrno } from '../system/errno.ts';
+import { findProgram, searchPath } from '../system/which.ts';
+import type { Candidate, Environment, Finding, Judged, Listing, Program, Skip } from '../types.ts';
 
 /**
  * `names`: of the entries to look at, and no others; empty for all. `missingTool` tells why the clock could not be set; undefined if it

@@ -1,9 +1,11 @@
 // The log of sessions: JSON lines, one for each hook and one for each session. No environment and no output of hooks is in it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, existsSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { attempt, errnoOf, isObject } from './attempt.ts';
-import { DEFAULT_LOG, escapeControls } from './cli.ts';
-import type { HookEntry, LogEntry, SessionEntry } from './types.ts';
+import { DEFAULT_LOG } from '../cli/parse.ts';
+import { escapeControls } from '../cli/text.ts';
+import { attempt, errnoOf } from '../system/errno.ts';
+import { isObject } from '../system/json.ts';
+import type { HookEntry, LogEntry, SessionEntry } from '../types.ts';
 
 export interface Log {
   readonly write: (entry: LogEntry) => void;

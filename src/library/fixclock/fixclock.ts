@@ -1,9 +1,9 @@
 // The built-in hook `fixclock`: set the clock before a backup or a restore.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { escapeControls } from './cli.ts';
-import { findProgram, searchPath } from './search.ts';
-import type { Environment, HookEvent } from './types.ts';
+import { escapeControls } from '../../cli/text.ts';
+import { findProgram, searchPath } from '../../system/which.ts';
+import type { Environment, HookEvent } from '../../types.ts';
 
 export interface Answer {
   readonly status: 0 | 1;

@@ -1,6 +1,6 @@
 // Candidate to verdict: the whole policy on one page. Pure.
-import { isNative } from './program.ts';
-import type { Candidate, Defect, DirectoryFacts, FileFacts, Refusal, Signature, Verdict } from './types.ts';
+import type { Candidate, Defect, DirectoryFacts, FileFacts, Refusal, Signature, Verdict } from '../types.ts';
+import { isNative } from './exec-format.ts';
 
 /** Who will execute the hooks, by credentials(7), and on what machine. */
 export interface Judge {
@@ -25,7 +25,7 @@ export function judge(hook: Candidate, by: Judge): Verdict {
   if (hook.file.type !== 'file') return { kind: 'skip', why: 'not-a-file' };
   if ((hook.file.mode & 0o111) === 0) return { kind: 'skip', why: 'disabled' };
   if (hook.file.size === 0) return { kind: 'skip', why: 'masked' };
-  const refusal = findRefusal(hook.file, hook.trail, by.uid);
+  const refusal = findRefusal(hook.file, hook.ancestorDirs, by.uid);
   if (refusal !== undefined) return { kind: 'refuse', refusal };
   const defect = findDefect(hook, hook.file, by);
   return defect === undefined ? { kind: 'run' } : broken(defect);

@@ -1,0 +1,93 @@
+// The table of commands and options, for parsing, for help and for completions. Pure data.
+import type { Operation, State } from '../types.ts';
+
+export const OPERATIONS: readonly Operation[] = ['backup', 'restore'];
+export const STATES: readonly State[] = ['pre', 'inspect', 'post', 'error'];
+
+export type OptionName = keyof typeof OPTIONS;
+interface Option {
+  /** Name of the value; absent for a flag. */
+  readonly value?: string;
+  readonly short?: string;
+  readonly repeatable?: true;
+  readonly help: string;
+}
+const OPTIONS = {
+  hooks: { value: 'DIR', help: 'local hooks (default: $TKLBAM_HOOKS, else /etc/tklbam/hooks.d)' },
+  profile: {
+    value: 'DIR',
+    help: 'profile, with its hooks in DIR/hooks.d (default: $TKLBAM_REGISTRY/profile, else /var/lib/tklbam/profile)',
+  },
+  cwd: { value: 'DIR', help: 'where hooks start (default: the current directory)' },
+  keyring: {
+    value: 'FILE',
+    repeatable: true,
+    help: "keys of profile hooks; may be repeated (default: $TKLBAM_HOOKS_KEYRING, else TurnKey's keyrings)",
+  },
+  timeout: {
+    value: 'DURATION',
+    help: 'time limit of each hook that does not ask for its own, as 90s, 5m or 6h; 0 for none (default: $TKLBAM_HOOKS_TIMEOUT, else 6h)',
+  },
+  control: {
+    value: 'FD',
+    help: 'the connected stream socket on which the caller says which state it has come to',
+  },
+  inspect: { value: 'DIR', help: 'run the hooks of inspect too, in DIR, between those of pre and COMMAND' },
+  only: { value: 'NAME', repeatable: true, help: 'run this hook alone; may be repeated' },
+  'dry-run': { help: 'print what would run, run nothing' },
+  verbose: { short: 'v', help: 'say which hook starts, how it ended and how long it took' },
+  json: { help: 'print JSON' },
+  help: { short: 'h', help: 'print this' },
+  version: { help: 'print the version' },
+} as const satisfies Record<string, Option>;
+export const OPTION_LIST: readonly (readonly [string, Option])[] = Object.entries(OPTIONS);
+
+export interface Command {
+  readonly arguments: string;
+  readonly purpose: string;
+  readonly options: readonly OptionName[];
+}
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  run: {
+    arguments: 'OPERATION STATE',
+    purpose: 'Run the hooks of a state.',
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'cwd', 'only', 'dry-run', 'verbose'],
+  },
+  list: {
+    arguments: '[OPERATION [STATE]]',
+    purpose: 'Show every entry of the hooks directories, in the order they would run, and why one would not.',
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'json'],
+  },
+  check: {
+    arguments: '[NAME]…',
+    purpose: 'Find what would keep hooks from running, before the night. Runs none.',
+    options: ['hooks', 'profile', 'keyring', 'json'],
+  },
+  wrap: {
+    arguments: 'OPERATION -- COMMAND [ARG]…',
+    purpose: 'Run the hooks of pre, then COMMAND, then the hooks of post; those of error if anything fails.',
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'inspect', 'verbose'],
+  },
+  session: {
+    arguments: 'OPERATION',
+    purpose:
+      'Run the hooks of an operation as its program asks for them, and those of error if it fails or dies.',
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'control'],
+  },
+  recover: {
+    arguments: '',
+    purpose:
+      'Run the hooks of error for each backup or restore that was cut off. Done at boot, and by each new one.',
+    options: ['dry-run'],
+  },
+  status: {
+    arguments: '',
+    purpose: 'Show the backups and restores that run or were cut off, and how the last ones ended.',
+    options: ['json'],
+  },
+  fixclock: {
+    arguments: 'OPERATION STATE',
+    purpose: 'Set the clock from an NTP server, before a backup or a restore.',
+    options: [],
+  },
+};

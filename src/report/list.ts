@@ -1,0 +1,110 @@
+// `list`, `check` and `--dry-run`: text and JSON. Pure.
+import { escapeControls, wrap } from '../cli/text.ts';
+import { timeLimit } from '../hooks/plan.ts';
+import { formatDuration } from '../system/duration.ts';
+import { describeErrno } from '../system/errno.ts';
+import type { Candidate, Finding, Judged, Listing, Plan, Settings, Verdict } from '../types.ts';
+import { reason, showName, showPath } from './messages.ts';
+/** The hooks that a run would start, a line each. */
+export const dryRun = ({ steps }: Plan): string =>
+  steps.map(({ hook, args }) => `${showPath(hook)} ${args.join(' ')}\n`).join('');
+
+/** A table of at most 80 columns; `entries` are in the order they would run. */
+export function listText(listings: readonly Listing[], entries: readonly Judged[]): string {
+  const sources = [
+    ...new Set([...entries.map(({ hook }) => hook.source), ...listings.map(({ source }) => source)]),
+  ];
+  return sources
+    .map(source => {
+      const listing = listings.find(each => each.source === source);
+      const lines = entries.filter(({ hook }) => hook.source === source).flatMap(row);
+      return [`${escapeControls(source.directory)}${directoryNote(listing, lines.length)}`, ...lines].join(
+        '\n',
+      );
+    })
+    .map(text => `${text}\n`)
+    .join('\n');
+}
+
+function directoryNote(listing: Listing | undefined, count: number): string {
+  if (listing?.state === 'absent') return ': no such directory, so no hooks';
+  if (typeof listing?.state === 'object') return `: cannot be read: ${describeErrno(listing.state.error)}`;
+  return count === 0 ? ': empty' : ':';
+}
+
+function row({ hook, verdict }: Judged): string[] {
+  const left = `  ${status(verdict).padEnd(11)}  `;
+  const name = shorten(showName(hook), 80 - left.length);
+  const why = reason(verdict) ?? describeHeader(hook);
+  if (why === undefined) return [left + name];
+  const oneLine = `${left}${name}  ${why}`;
+  if (columns(oneLine) <= 80) return [oneLine];
+  return [left + name, ...wrap(why, 80 - left.length - 2).map(line => ' '.repeat(left.length + 2) + line)];
+}
+
+/** What a hook asks for; undefined if nothing. */
+function describeHeader({ header }: Candidate): string | undefined {
+  const asked = [
+    ...(header.timeoutMs === undefined
+      ? []
+      : [`timeout=${header.timeoutMs === 0 ? '0' : formatDuration(header.timeoutMs)}`]),
+    ...(header.failure === 'warn' ? ['failure=warn'] : []),
+    ...header.faults.map(({ line, text }) => `line ${line}: cannot read '${escapeControls(text)}'`),
+  ];
+  return asked.length === 0 ? undefined : asked.join(', ');
+}
+
+/** The middle gives way: both ends of a name tell more. */
+function shorten(text: string, width: number): string {
+  if (columns(text) <= width) return text;
+  const isWide = columns(text) > text.length;
+  const half = Math.floor((width - 2) / (isWide ? 4 : 2));
+  return `${text.slice(0, half)}…${text.slice(-half)}`;
+}
+
+/** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */
+const columns = (text: string): number => text.replace(/[^\0-\u024f\u2026]/g, '..').length;
+
+export function listJson(
+  { event, timeoutMs }: Settings,
+  listings: readonly Listing[],
+  entries: readonly Judged[],
+): string {
+  const directories = listings.map(({ source, state }) => ({
+    source: source.kind,
+    path: source.directory,
+    state: typeof state === 'object' ? 'unreadable' : state,
+    error: typeof state === 'object' ? state.error : null,
+  }));
+  const hooks = entries.map(({ hook, verdict }) => ({
+    name: hook.name,
+    path: hook.path,
+    source: hook.source.kind,
+    status: status(verdict),
+    reason: reason(verdict) ?? null,
+    timeoutSeconds: (limit => (limit === undefined ? null : limit / 1000))(timeLimit(hook, timeoutMs)),
+    failure: hook.header.failure,
+  }));
+  return `${JSON.stringify({ ...event, directories, hooks }, undefined, 2)}\n`;
+}
+
+export const checkText = (findings: readonly Finding[]): string =>
+  findings.map(({ path, reason, remedy }) => `'${escapeControls(path)}': ${reason} (${remedy})\n`).join('');
+
+export const checkJson = (findings: readonly Finding[]): string =>
+  `${JSON.stringify({ findings: findings.map(each => ({ ...each, name: each.name ?? null })) }, undefined, 2)}\n`;
+
+type Status = 'enabled' | 'disabled' | 'passed-over' | 'broken' | 'refused';
+
+function status(verdict: Verdict): Status {
+  switch (verdict.kind) {
+    case 'run':
+      return 'enabled';
+    case 'skip':
+      return verdict.why === 'disabled' ? 'disabled' : 'passed-over';
+    case 'broken':
+      return 'broken';
+    case 'refuse':
+      return 'refused';
+  }
+}

@@ -1,0 +1,4 @@
+// What JSON.parse gives may be anything: the questions to ask of it. Pure.
+
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
