@@ -2,9 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { cacheDirectory, place, plainEnvironment } from './harness.ts';
+import { cacheDirectory, place, plainEnvironment } from './support/harness.ts';
+import { repository } from './support/repository.ts';
 
-const root = new URL('..', import.meta.url).pathname;
 const hookCounts = [0, 1, 10, 100] as const;
 /** Memory hardly varies. */
 const memoryRounds = 5;
@@ -41,7 +41,7 @@ if program:
     hooks.backup.post()
 `;
 const backupWith = (directory: string, program: string): readonly string[] => [
-  ...['/usr/bin/python3', '-c', backup, directory, scratch, program, join(root, 'packaging')],
+  ...['/usr/bin/python3', '-c', backup, directory, scratch, program, join(repository, 'packaging')],
 ];
 
 /** A rival, or one more way to call the executable: a row of the table. */
@@ -54,7 +54,7 @@ interface Contender {
 }
 const tool: Contender = {
   name: 'tklbam-hooks run',
-  command: directory => [join(root, 'dist/tklbam-hooks'), 'run', 'backup', 'pre', '--hooks', directory],
+  command: directory => [join(repository, 'dist/tklbam-hooks'), 'run', 'backup', 'pre', '--hooks', directory],
   runsHooks: true,
 };
 /** All but the hooks themselves: they are found, judged and planned. */
@@ -82,7 +82,7 @@ const bareNode: Contender = {
 /** A whole session, by way of packaging/hooks.py: each hook in pre, inspect and post. */
 const session: Contender = {
   name: 'backup, hooks.py',
-  command: directory => backupWith(directory, join(root, 'dist/tklbam-hooks')),
+  command: directory => backupWith(directory, join(repository, 'dist/tklbam-hooks')),
   runsHooks: true,
 };
 const bareBackup: Contender = {
@@ -172,7 +172,7 @@ function print(time: ReadonlyMap<string, number>, memory: ReadonlyMap<string, nu
     (at(time, contender, 100) - at(time, contender, 1)) / 99;
 
   console.log(
-    `node: ${relative(root, process.execPath)} ${process.version}, medians of ${rounds} rounds (memory: ${memoryRounds})\n`,
+    `node: ${relative(repository, process.execPath)} ${process.version}, medians of ${rounds} rounds (memory: ${memoryRounds})\n`,
   );
   const row = (name: string, cells: readonly string[]): string =>
     name.padEnd(18) + cells.map(cell => cell.padStart(8)).join('');
@@ -205,10 +205,10 @@ function print(time: ReadonlyMap<string, number>, memory: ReadonlyMap<string, nu
   const memoryOver = Math.max(...hookCounts.map(count => at(memory, tool, count))) - at(memory, bareNode, 0);
   goal('peak memory, above node -e 0', memoryOver, 15, 'MiB');
 
-  const executable = join(root, 'dist/tklbam-hooks');
+  const executable = join(repository, 'dist/tklbam-hooks');
   console.log(`\n${size(executable).padStart(10)} MiB  dist/tklbam-hooks`);
-  for (const name of readdirSync(join(root, 'dist')).filter(each => each.endsWith('.deb'))) {
-    const path = join(root, 'dist', name);
+  for (const name of readdirSync(join(repository, 'dist')).filter(each => each.endsWith('.deb'))) {
+    const path = join(repository, 'dist', name);
     goal(`dist/${name}`, statSync(path).size / 2 ** 20, 28, 'MiB');
   }
 }

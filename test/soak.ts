@@ -2,8 +2,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describeViolations, soak, summarize, tally } from './faults.ts';
-import { cacheDirectory } from './harness.ts';
+import { describeViolations, soak, summarize, tally } from './support/faults.ts';
+import { cacheDirectory } from './support/harness.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

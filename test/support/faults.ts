@@ -17,9 +17,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Dice } from './dice.ts';
 import { place, plainEnvironment } from './harness.ts';
 import { examine, type Line, type Logged } from './invariant.ts';
+import { repository } from './repository.ts';
 
-const root = new URL('..', import.meta.url).pathname;
-const PROGRAM = join(root, 'dist/tklbam-hooks');
+const PROGRAM = join(repository, 'dist/tklbam-hooks');
 
 type Target = 'caller' | 'guardian' | 'hook' | 'everything';
 type Signal = 'SIGTERM' | 'SIGKILL';
@@ -418,8 +418,8 @@ function mainCommand({ fault, directory }: Scene): readonly string[] {
     const inspect = inspects ? ['--inspect', directory] : [];
     return [PROGRAM, 'wrap', operation, ...inspect, '--', join(directory, 'command')];
   }
-  const caller = ['python3', '-S', '-E', join(root, 'test/caller.py'), PROGRAM];
-  const shim = join(root, 'packaging/hooks.py');
+  const caller = ['python3', '-S', '-E', join(repository, 'test/support/caller.py'), PROGRAM];
+  const shim = join(repository, 'packaging/hooks.py');
   return [...caller, shim, operation, directory, String(workMs), inspects ? 'yes' : 'no', leaves];
 }
 

@@ -4,9 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { cacheDirectory } from './harness.ts';
-import { type NtpServer, startNtpServer } from './ntp-server.ts';
-import { vmImage } from './vm-image.ts';
+import { cacheDirectory } from '../support/harness.ts';
+import { type NtpServer, startNtpServer } from '../support/ntp-server.ts';
+import { repository } from '../support/repository.ts';
+import { vmImage } from '../support/vm-image.ts';
 
 interface Case {
   readonly status: string;
@@ -15,7 +16,6 @@ interface Case {
   readonly output: string;
 }
 
-const project = new URL('..', import.meta.url).pathname;
 const HOUR = 3600;
 let directory: string;
 let server: NtpServer;
@@ -30,12 +30,12 @@ before(async () => {
 
   const work = join(directory, 'work');
   mkdirSync(join(work, 'hooks.d'), { recursive: true });
-  copyFileSync(join(project, 'dist/tklbam-hooks'), join(work, 'tklbam-hooks'));
-  copyFileSync(join(project, 'hooks.d/fixclock'), join(work, 'hooks.d/fixclock'));
-  copyFileSync(join(project, 'test/vm/fixclock'), join(work, 'test'));
+  copyFileSync(join(repository, 'dist/tklbam-hooks'), join(work, 'tklbam-hooks'));
+  copyFileSync(join(repository, 'hooks.d/fixclock'), join(work, 'hooks.d/fixclock'));
+  copyFileSync(join(repository, 'test/vm/fixclock'), join(work, 'test'));
   const [file = '', ...args] = [
     ...server.enter,
-    ...[join(project, 'test/vm/run'), '-c', '1 hour ago', image, work, 'bash', 'test'],
+    ...[join(repository, 'test/vm/run'), '-c', '1 hour ago', image, work, 'bash', 'test'],
   ];
   const run = spawnSync(file, args, { encoding: 'utf8' });
   said = `${run.stdout}\n${run.stderr}`;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ending, hooksDirectory, install, programs, run, scratch } from './harness.ts';
+import { ending, hooksDirectory, install, programs, run, scratch } from '../support/harness.ts';
 
 for (const program of programs.filter(({ name }) => name !== 'source')) {
   for (const [variable, value] of [

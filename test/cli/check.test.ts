@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { check } from '../src/hooks/check.ts';
-import { discover } from '../src/hooks/discover.ts';
-import type { Finding, Judged } from '../src/types.ts';
+import { check } from '../../src/hooks/check.ts';
+import { discover } from '../../src/hooks/discover.ts';
+import type { Finding, Judged } from '../../src/types.ts';
 import {
   ending,
   hooksDirectory,
@@ -18,8 +18,8 @@ import {
   type RunOptions,
   run,
   scratch,
-} from './harness.ts';
-import { makeKeys } from './keys.ts';
+} from '../support/harness.ts';
+import { makeKeys } from '../support/keys.ts';
 
 const SCRIPT = '#!/bin/sh\nexit 0\n';
 const keys = makeKeys(SCRIPT);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { help } from '../src/cli/help.ts';
-import { parse } from '../src/cli/parse.ts';
-import { escapeControls } from '../src/cli/text.ts';
-import { UsageError } from '../src/cli/usage-error.ts';
+import { help } from '../../src/cli/help.ts';
+import { parse } from '../../src/cli/parse.ts';
+import { escapeControls } from '../../src/cli/text.ts';
+import { UsageError } from '../../src/cli/usage-error.ts';
 
 const parseWords = (line: string, env: Record<string, string> = {}, cwd: string | undefined = '/here') =>
   parse(line === '' ? [] : line.split(' '), env, cwd);

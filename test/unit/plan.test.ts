@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_HEADER } from '../src/hooks/header.ts';
-import { completePath, plan } from '../src/hooks/plan.ts';
+import { NO_HEADER } from '../../src/hooks/header.ts';
+import { completePath, plan } from '../../src/hooks/plan.ts';
 import type {
   Candidate,
   Environment,
@@ -11,7 +11,7 @@ import type {
   Listing,
   RunRequest,
   Verdict,
-} from '../src/types.ts';
+} from '../../src/types.ts';
 
 const local: HookSource = { kind: 'local', directory: '/l' };
 const profile: HookSource = { kind: 'profile', directory: '/p' };

@@ -4,11 +4,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hooksDirectory, install, place, programs, scratch, start } from './harness.ts';
+import { hooksDirectory, install, place, programs, scratch, start } from '../support/harness.ts';
+import { repository } from '../support/repository.ts';
 
 type Action = readonly ['expect' | 'send', string] | readonly ['hangup'];
 
-const helper = new URL('on-terminal.py', import.meta.url).pathname;
+const helper = join(repository, 'test/support/on-terminal.py');
 
 for (const program of programs) {
   describe(`${program.name}, on a terminal`, { concurrency: 4 }, () => {

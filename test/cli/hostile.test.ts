@@ -15,7 +15,7 @@ import {
   run,
   scratch,
   start,
-} from './harness.ts';
+} from '../support/harness.ts';
 
 /** As another user, who may read the program wherever it is. */
 const otherUser = (uid: number) =>

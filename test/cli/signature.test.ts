@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { read } from '../src/hooks/signature.ts';
+import { read } from '../../src/hooks/signature.ts';
 import {
   ending,
   hooksDirectory,
@@ -28,10 +28,11 @@ import {
   type RunOptions,
   run,
   scratch,
-} from './harness.ts';
-import { makeKeys } from './keys.ts';
+} from '../support/harness.ts';
+import { makeKeys } from '../support/keys.ts';
+import { repository } from '../support/repository.ts';
 
-const HOOK = readFileSync(new URL('hooks/print-args', import.meta.url));
+const HOOK = readFileSync(join(repository, 'test/hooks/print-args'));
 const NOBODY = 65534;
 
 const keys = makeKeys(HOOK);

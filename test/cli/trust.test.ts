@@ -14,7 +14,7 @@ import {
   programs,
   run,
   scratch,
-} from './harness.ts';
+} from '../support/harness.ts';
 
 const NOBODY = 65534;
 const disable = 'or chmod -x it to disable it';

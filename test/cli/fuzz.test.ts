@@ -1,4 +1,4 @@
-// Directories that nobody would write by hand. What `list` says of each entry and what `run` starts is compared with test/model.py, which
+// Directories that nobody would write by hand. What `list` says of each entry and what `run` starts is compared with test/support/model.py, which
 // works it out in another way.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -14,8 +14,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Dice } from './dice.ts';
-import { isRoot, type Program, plainEnvironment, programs, run, scratch } from './harness.ts';
+import { Dice } from '../support/dice.ts';
+import { isRoot, type Program, plainEnvironment, programs, run, scratch } from '../support/harness.ts';
+import { repository } from '../support/repository.ts';
 
 /** To make one directory again: what a failure printed. */
 const wanted = process.env.TKLBAM_HOOKS_FUZZ_SEED;
@@ -112,7 +113,7 @@ function agree(made: Made, what: string, expected: readonly string[], actual: re
     `the program's order: ${actual.join(', ')}`,
     spawnSync('ls', ls, { encoding: 'utf8', env: plainEnvironment }).stdout,
     'The same directory again:',
-    `TKLBAM_HOOKS_FUZZ_SEED=${made.seed} node --test test/fuzz.test.ts`,
+    `TKLBAM_HOOKS_FUZZ_SEED=${made.seed} node --test test/cli/fuzz.test.ts`,
   ];
   assert.fail(lines.join('\n'));
 }
@@ -128,7 +129,7 @@ function assertVaried(all: readonly Made[], model: ReadonlyMap<string, Expected>
 }
 
 function askModel(all: readonly Made[]): Map<string, Expected> {
-  const script = new URL('model.py', import.meta.url).pathname;
+  const script = join(repository, 'test/support/model.py');
   const asked = spawnSync('python3', ['-I', script, ...all.map(({ hooks }) => hooks)], {
     encoding: 'utf8',
     cwd: '/',

@@ -1,8 +1,8 @@
 // Faults of all kinds, as many as a run of the tests has time for; `npm run soak -- N` does any number.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeViolations, soak, summarize } from './faults.ts';
-import { scratch } from './harness.ts';
+import { describeViolations, soak, summarize } from '../support/faults.ts';
+import { scratch } from '../support/harness.ts';
 
 const seed = Math.floor(Math.random() * 2 ** 32);
 

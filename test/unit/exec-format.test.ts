@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { isNative, program } from '../src/hooks/exec-format.ts';
+import { isNative, program } from '../../src/hooks/exec-format.ts';
 
 const script = (interpreter: string, argument = '') => ({ kind: 'script', interpreter, argument });
 

@@ -3,11 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-
-const root = new URL('..', import.meta.url).pathname;
+import { repository } from '../support/repository.ts';
 
 const scripts = ['.ci', 'build', 'hooks.d', 'packaging', 'test']
-  .flatMap(directory => readdirSync(join(root, directory), { recursive: true, withFileTypes: true }))
+  .flatMap(directory => readdirSync(join(repository, directory), { recursive: true, withFileTypes: true }))
   .filter(entry => entry.isFile())
   .map(entry => join(entry.parentPath, entry.name))
   .filter(file =>
@@ -17,7 +16,7 @@ const scripts = ['.ci', 'build', 'hooks.d', 'packaging', 'test']
 test('there are shell scripts', () => assert.ok(scripts.length > 10));
 
 for (const script of scripts) {
-  test(`shellcheck ${script.slice(root.length)}`, () => {
+  test(`shellcheck ${script.slice(repository.length + 1)}`, () => {
     // A hook without #!, and the completion, say in a comment what shell they are for.
     const { status, stdout } = spawnSync('shellcheck', ['--external-sources', script], { encoding: 'utf8' });
     assert.equal(status, 0, stdout);

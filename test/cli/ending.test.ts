@@ -4,7 +4,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hooksDirectory, install, place, programs, type Running, scratch, start } from './harness.ts';
+import {
+  hooksDirectory,
+  install,
+  place,
+  programs,
+  type Running,
+  scratch,
+  start,
+} from '../support/harness.ts';
 
 /** From the signal to KILL, as the man page has it. */
 const GRACE_MS = 10_000;

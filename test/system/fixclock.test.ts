@@ -15,12 +15,12 @@ import {
   parseDetectVirt,
   parseServers,
   TOOLS,
-} from '../src/library/fixclock/fixclock.ts';
-import { searchPath } from '../src/system/which.ts';
-import { cacheDirectory } from './harness.ts';
-import { type NtpServer, startNtpServer } from './ntp-server.ts';
+} from '../../src/library/fixclock/fixclock.ts';
+import { searchPath } from '../../src/system/which.ts';
+import { cacheDirectory } from '../support/harness.ts';
+import { type NtpServer, startNtpServer } from '../support/ntp-server.ts';
+import { repository } from '../support/repository.ts';
 
-const project = new URL('..', import.meta.url).pathname.replace(/\/$/, '');
 const event = { operation: 'backup', state: 'pre' } as const;
 
 // The decisions.
@@ -276,7 +276,7 @@ interface Machine {
   readonly command?: readonly string[];
 }
 
-const fixclockCommand = [process.execPath, `${project}/src/main.ts`, 'fixclock', 'backup', 'pre'];
+const fixclockCommand = [process.execPath, `${repository}/src/main.ts`, 'fixclock', 'backup', 'pre'];
 const trees = new Map<string, string>();
 const tools = { bullseye: ['ntpdate', 'sntp'], bookworm: ['ntpsec-ntpdate'], trixie: ['ntpsec-ntpdate'] };
 let directory: string;
@@ -299,7 +299,7 @@ function tree(suite: keyof typeof tools): string {
   if (known !== undefined) return known;
   const packages = [...tools[suite], 'chrony', 'systemd', 'iproute2'];
   const stdio = ['ignore', 'pipe', 'inherit'] as const;
-  const tar = execFileSync(join(project, 'test/vm/tree'), [suite, ...packages], {
+  const tar = execFileSync(join(repository, 'test/vm/tree'), [suite, ...packages], {
     encoding: 'utf8',
     stdio: [...stdio],
   }).trim();
@@ -339,7 +339,7 @@ function onMachine({
     ...server.enter,
     ...['setpriv', '--bounding-set=-sys_time', '--inh-caps=-sys_time'],
     ...['unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-euc', ENTER, 'sh'],
-    ...[lower, scratch, project, prepare],
+    ...[lower, scratch, repository, prepare],
     ...['/usr/bin/env', '-i', ...Object.entries(given).map(([name, value]) => `${name}=${value}`)],
     ...command,
   ];
@@ -690,7 +690,7 @@ test('a tool whose interpreter is missing is a failure that says so', () => {
 
 // The hook.
 
-const hook = join(project, 'hooks.d/fixclock');
+const hook = join(repository, 'hooks.d/fixclock');
 
 test('the hook passes its arguments on, and ends as fixclock does', () => {
   const program = fake('tklbam-hooks', 'printf "<%s>" "$@"; exit 7');

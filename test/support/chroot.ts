@@ -4,8 +4,7 @@ import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { isRoot, scratch } from './harness.ts';
-
-const repository = new URL('..', import.meta.url).pathname;
+import { repository } from './repository.ts';
 
 export interface Chroot {
   readonly root: string;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_HEADER } from '../src/hooks/header.ts';
-import { judge } from '../src/hooks/judge.ts';
-import type { Candidate, FileFacts } from '../src/types.ts';
+import { NO_HEADER } from '../../src/hooks/header.ts';
+import { judge } from '../../src/hooks/judge.ts';
+import type { Candidate, FileFacts } from '../../src/types.ts';
 
 const file: FileFacts = { type: 'file', size: 10, uid: 0, gid: 0, mode: 0o755, modifiedMs: 0 };
 

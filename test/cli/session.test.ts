@@ -30,7 +30,8 @@ import {
   run,
   scratch,
   start,
-} from './harness.ts';
+} from '../support/harness.ts';
+import { repository } from '../support/repository.ts';
 
 /** A hooks directory with hooks that record what they are told, and the environment of a session with them. */
 interface Stage {
@@ -374,7 +375,7 @@ TKLBAM_HOOK_STATE=error
     test('and with a terminal that is gone', async t => {
       const made = stage(t, []);
       place(made.hooks, 'a', TALKS);
-      const helper = new URL('on-terminal.py', import.meta.url).pathname;
+      const helper = join(repository, 'test/support/on-terminal.py');
       const actions = JSON.stringify([['expect', 'ready'], ['hangup']]);
       const command = [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; sleep 600'];
       const running = start(t, ['python3', helper, actions, ...command], made.env);

@@ -16,8 +16,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-const root = new URL('..', import.meta.url).pathname;
+import { repository } from './repository.ts';
 
 /** A form of the program: the words that start it. */
 export interface Program {
@@ -32,8 +31,8 @@ export interface Program {
 export const programs: readonly Program[] =
   process.env.TKLBAM_HOOKS_TEST_PROGRAM === undefined
     ? [
-        { name: 'source', command: [process.execPath, join(root, 'src/main.ts')] },
-        { name: 'executable', command: [join(root, 'dist/tklbam-hooks')] },
+        { name: 'source', command: [process.execPath, join(repository, 'src/main.ts')] },
+        { name: 'executable', command: [join(repository, 'dist/tklbam-hooks')] },
       ]
     : [{ name: 'package', command: words(process.env.TKLBAM_HOOKS_TEST_PROGRAM) }];
 
@@ -71,7 +70,7 @@ export function hooksDirectory(t: TestContext): string {
 /** Puts a program of test/hooks into a directory. */
 export function install(directory: string, hook: string, name: string = hook): string {
   const path = join(directory, name);
-  copyFileSync(join(root, 'test/hooks', hook), path);
+  copyFileSync(join(repository, 'test/hooks', hook), path);
   chmodSync(path, 0o755);
   return path;
 }

@@ -25,7 +25,7 @@ import {
   type RunOptions,
   run,
   scratch,
-} from './harness.ts';
+} from '../support/harness.ts';
 
 for (const program of programs) {
   const it = (title: string, body: (t: TestContext) => void): void => {

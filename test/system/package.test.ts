@@ -16,13 +16,13 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { parseDefaults } from '../src/system/defaults.ts';
-import { type Chroot, type ChrootOptions, openChroot, SOURCE, useMirror } from './chroot.ts';
-import { deb, version } from './debs.ts';
-import { isRoot, place, scratch } from './harness.ts';
-import { startNtpServer } from './ntp-server.ts';
+import { parseDefaults } from '../../src/system/defaults.ts';
+import { type Chroot, type ChrootOptions, openChroot, SOURCE, useMirror } from '../support/chroot.ts';
+import { deb, version } from '../support/debs.ts';
+import { isRoot, place, scratch } from '../support/harness.ts';
+import { startNtpServer } from '../support/ntp-server.ts';
+import { repository } from '../support/repository.ts';
 
-const repository = new URL('..', import.meta.url).pathname;
 const product = basename(deb);
 
 const FIXCLOCK = '/etc/tklbam/hooks.d/fixclock';
@@ -244,7 +244,12 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
 
     await t.test('the end-to-end suite passes', () => {
       const { status, stdout, stderr } = chroot.run(
-        [`${SOURCE}/node_modules/.bin/node`, '--test', '--test-reporter=tap', `${SOURCE}/test/e2e.test.ts`],
+        [
+          `${SOURCE}/node_modules/.bin/node`,
+          '--test',
+          '--test-reporter=tap',
+          `${SOURCE}/test/cli/e2e.test.ts`,
+        ],
         { env: { TKLBAM_HOOKS_TEST_PROGRAM: '/usr/bin/tklbam-hooks', XDG_CACHE_HOME: '/root/cache' } },
       );
       assert.equal(status, 0, stdout + stderr);

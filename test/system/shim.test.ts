@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openChroot, SOURCE } from './chroot.ts';
-import { buildTklbam, deb } from './debs.ts';
-import { place } from './harness.ts';
+import { openChroot, SOURCE } from '../support/chroot.ts';
+import { buildTklbam, deb } from '../support/debs.ts';
+import { place } from '../support/harness.ts';
 
 const beds = [
   { suite: 'bullseye', python: 'python2.7', packages: ['python2.7', 'python3', 'ntpdate', 'logrotate'] },
@@ -87,7 +87,7 @@ for (const { suite, python, packages } of beds) {
           `${SOURCE}/node_modules/.bin/node`,
           '--test',
           '--test-reporter=tap',
-          `${SOURCE}/test/session.test.ts`,
+          `${SOURCE}/test/cli/session.test.ts`,
         ],
         { env: { TKLBAM_HOOKS_TEST_PROGRAM: '/usr/bin/tklbam-hooks', XDG_CACHE_HOME: '/root/cache' } },
       );

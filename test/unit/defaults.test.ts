@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseDefaults } from '../src/system/defaults.ts';
+import { parseDefaults } from '../../src/system/defaults.ts';
 
 const files: [string, Record<string, string>][] = [
   ['', {}],

@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { place } from './harness.ts';
+import { repository } from './repository.ts';
 
-const repository = new URL('..', import.meta.url).pathname;
 export const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
 const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
 
@@ -21,7 +21,7 @@ const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 
 export const deb = join(repository, 'dist', `tklbam-hooks_${version}_${architecture}.deb`);
 if (!existsSync(deb)) throw new Error(`${deb} is missing: run 'npm run build' and 'npm run deb' first`);
 
-const sources = new URL('tklbam', import.meta.url).pathname;
+const sources = join(repository, 'test/tklbam');
 
 /** Takes a package apart, and makes one of the tree that `edit` leaves. Not compressed: that takes its time. */
 export function repack(from: string, to: string, edit: (tree: string) => void): void {

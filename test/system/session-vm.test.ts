@@ -7,11 +7,11 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { buildTklbam, deb } from './debs.ts';
-import { cacheDirectory } from './harness.ts';
-import { vmImage } from './vm-image.ts';
+import { buildTklbam, deb } from '../support/debs.ts';
+import { cacheDirectory } from '../support/harness.ts';
+import { repository } from '../support/repository.ts';
+import { vmImage } from '../support/vm-image.ts';
 
-const project = new URL('..', import.meta.url).pathname;
 let directory: string;
 /** All that the guest said, in three boots. */
 const transcript: string[] = [];
@@ -24,7 +24,8 @@ before(async () => {
   mkdirSync(work);
   copyFileSync(deb, join(work, 'tklbam-hooks.deb'));
   buildTklbam(work, '1');
-  for (const file of ['session', 'stop-cron']) copyFileSync(join(project, 'test/vm', file), join(work, file));
+  for (const file of ['session', 'stop-cron'])
+    copyFileSync(join(repository, 'test/vm', file), join(work, file));
 
   const disk = join(directory, 'disk');
   assert.equal(await boot(image, work, disk, 'first'), 143, transcript.join('\n'));
@@ -38,7 +39,7 @@ after(() => {
 /** Resolves to the status of test/vm/run: 143 after a power cut, which is when the guest says so. */
 async function boot(image: string, work: string, disk: string, name: string): Promise<number | null> {
   const machine = spawn(
-    join(project, 'test/vm/run'),
+    join(repository, 'test/vm/run'),
     ['-t', '600', '-k', disk, image, work, 'bash', 'session', name],
     {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -5,9 +5,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type Chroot, openChroot } from './chroot.ts';
-import { buildTklbam, deb, repack, version } from './debs.ts';
-import { cacheDirectory, place } from './harness.ts';
+import { type Chroot, openChroot } from '../support/chroot.ts';
+import { buildTklbam, deb, repack, version } from '../support/debs.ts';
+import { cacheDirectory, place } from '../support/harness.ts';
 
 interface Bed {
   readonly suite: string;
