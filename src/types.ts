@@ -257,6 +257,8 @@ export interface Step {
   /** The whole environment, not additions to ours. */
   readonly env: Environment;
   readonly timeoutMs: number | undefined;
+  /** From the first signal, at the time limit or an interruption, to SIGKILL. */
+  readonly graceMs: number;
   /** What comes of a failure: `note` is for what the hook is told after another failure, and changes nothing. */
   readonly failure: 'stop' | 'warn' | 'note';
 }

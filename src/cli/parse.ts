@@ -1,7 +1,7 @@
 // The command line: one table for parsing and for help. Nothing here reads or writes a file.
 import { resolve } from 'node:path';
 import mri from 'mri';
-import { parseDuration } from '../system/duration.ts';
+import { gracePeriod, parseDuration } from '../system/duration.ts';
 import type { Environment, HookEvent, HookSettings, Request, StatePaths } from '../types.ts';
 import { COMMANDS, type Command, OPERATIONS, OPTION_LIST, type OptionName, STATES } from './grammar.ts';
 import { escapeControls } from './text.ts';
@@ -115,6 +115,7 @@ function parseSettings(
   const registry = directory(env.TKLBAM_REGISTRY || '/var/lib/tklbam', 'TKLBAM_REGISTRY');
   const keyrings = values.get('keyring') ?? env.TKLBAM_HOOKS_KEYRING?.split(':').filter(Boolean) ?? [];
   const from = values.has('keyring') ? '--keyring' : 'TKLBAM_HOOKS_KEYRING';
+  checkGrace(env);
   return {
     sources: [
       { kind: 'local', directory: hooks },
@@ -156,10 +157,19 @@ function parseTimeout(option: string | undefined, env: Environment): number | un
   const ms = parseDuration(text);
   if (ms === undefined) {
     const from = option === undefined ? 'TKLBAM_HOOKS_TIMEOUT' : '--timeout';
-    const remedy = 'write it as 90s, 5m or 6h (at most 500h), or 0 for none';
-    throw new UsageError(`${from}: ${quote(text)} is no duration, ${remedy}`);
+    throw new UsageError(`${from}: ${quote(text)} is no duration, ${DURATION_REMEDY}`);
   }
   return ms === 0 ? undefined : ms;
+}
+
+const DURATION_REMEDY = 'write it as 90s, 5m or 6h (at most 500h), or 0 for none';
+
+/** plan() reads it, from the environment that the hooks get. */
+function checkGrace(env: Environment): void {
+  if (gracePeriod(env) !== undefined) return;
+  throw new UsageError(
+    `TKLBAM_HOOKS_GRACE: ${quote(env.TKLBAM_HOOKS_GRACE ?? '')} is no duration, ${DURATION_REMEDY}`,
+  );
 }
 
 /** Makes a path absolute; `from` says in an error where it was given. */

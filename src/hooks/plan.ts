@@ -1,4 +1,5 @@
 // Order, arguments, working directory, environment. Pure: the plan is whole before the first hook starts.
+import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 import type {
   Candidate,
   Environment,
@@ -71,6 +72,7 @@ export function plan(
         cwd: request.cwd,
         env: { ...base, TKLBAM_HOOK_NAME: hook.name },
         timeoutMs: timeLimit(hook, request.timeoutMs),
+        graceMs: gracePeriod(env) ?? DEFAULT_GRACE_MS,
         failure: hook.header.failure,
       }),
     );

@@ -61,7 +61,7 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Can
   const stopWith = (reason: Outcome, signal: NodeJS.Signals | undefined): void => {
     if (started === undefined || isStopping) return;
     isStopping = true;
-    end(started, signal, hurry).then(() => stopped.resolve(reason), stopped.reject);
+    end(started, signal, step.graceMs, hurry).then(() => stopped.resolve(reason), stopped.reject);
   };
   const { timeoutMs } = step;
   const timer =

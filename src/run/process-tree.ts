@@ -112,13 +112,14 @@ export const bootId = (): string | null =>
 export async function end(
   { members, signal }: Tree,
   first: NodeJS.Signals | undefined,
+  graceMs: number,
   hurry: AbortSignal,
 ): Promise<void> {
   if (first !== undefined) signal(first);
   // What is stopped would not hear it.
   signal('SIGCONT');
   // Not by the clock, which hooks set.
-  const deadline = performance.now() + GRACE_MS;
+  const deadline = performance.now() + graceMs;
   while (performance.now() < deadline && !hurry.aborted) {
     if (members().length === 0) return;
     await sleep(POLL_MS);
@@ -129,8 +130,6 @@ export async function end(
   }
 }
 
-/** How long a hook has to end by itself, from SIGTERM to SIGKILL. */
-const GRACE_MS = 10_000;
 const POLL_MS = 50;
 const KILL_ROUNDS = 100;
 

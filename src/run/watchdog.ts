@@ -6,15 +6,16 @@ import { Socket } from 'node:net';
 import type { Step } from '../types.ts';
 
 /**
- * Reads a line `DEADLINE STATE NAME` before each hook, an empty one after it; the deadline is in seconds of uptime, since hooks set the
- * clock. At the end of input, if a hook was running, it waits for its end or its deadline, and then ends what bears the session, state
+ * Reads a line `DEADLINE GRACE STATE NAME` before each hook, an empty one after it; the deadline is in seconds of uptime, since hooks
+ * set the clock, the grace in seconds. At the end of input, if a hook was running, it waits for its end or its deadline, and then ends what bears the session, state
  * and name in its environment.
  */
 const SCRIPT = `
 while read -r line; do hook=$line; done
 [ -n "$hook" ] || exit 0
-deadline=\${hook%% *} state=\${hook#* }
-name=\${state#* } state=\${state%% *}
+deadline=\${hook%% *} hook=\${hook#* }
+grace=\${hook%% *} hook=\${hook#* }
+state=\${hook%% *} name=\${hook#* }
 uptime() { read -r now rest </proc/uptime; echo "\${now%.*}"; }
 # Whether there was anything to send it to.
 signal() {
@@ -32,7 +33,8 @@ session=$1
 while [ "$deadline" -gt "$(uptime)" ]; do signal 0 || exit 0; sleep 1; done
 signal TERM
 signal CONT
-for second in 1 2 3 4 5 6 7 8 9 10; do signal 0 || exit 0; sleep 1; done
+deadline=$(($(uptime) + grace))
+while [ "$deadline" -gt "$(uptime)" ]; do signal 0 || exit 0; sleep 1; done
 for round in 1 2 3 4 5; do signal KILL || break; done
 `;
 
@@ -46,11 +48,12 @@ export function watchdog(session: string): Watchdog | undefined {
   const pipe = open(session);
   if (pipe === undefined) return undefined;
   return {
-    starts: ({ args: [, state], hook: { name }, timeoutMs }) => {
+    starts: ({ args: [, state], hook: { name }, timeoutMs, graceMs }) => {
       const now = uptime();
       // A line break would end the line.
       if (now === undefined || timeoutMs === undefined || name.includes('\n')) return;
-      pipe.write(`${Math.ceil(now + timeoutMs / 1000)} ${state} ${name}\n`);
+      const deadline = Math.ceil(now + timeoutMs / 1000);
+      pipe.write(`${deadline} ${Math.ceil(graceMs / 1000)} ${state} ${name}\n`);
     },
     ended: () => pipe.write('\n'),
   };

@@ -13,6 +13,7 @@ import {
 } from '../report/messages.ts';
 import type { Progress } from '../run/execute.ts';
 import { bootId, end, isAlive, taggedProcesses } from '../run/process-tree.ts';
+import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 import { attempt, describeErrno, errnoOf } from '../system/errno.ts';
 import type {
   Environment,
@@ -413,7 +414,8 @@ async function recoverLocked(
   deps.tell(`tklbam-hooks: the ${operation} of ${localTime(found.since)} ${cause}: telling its hooks`);
   const mark = theirs.noted();
   if (mark?.includes(`TKLBAM_HOOK_SESSION=${found.session}`)) {
-    await end(taggedProcesses(mark), 'SIGTERM', new AbortController().signal);
+    const graceMs = gracePeriod(env) ?? DEFAULT_GRACE_MS;
+    await end(taggedProcesses(mark), 'SIGTERM', graceMs, new AbortController().signal);
   }
   const error = found.error ?? `the ${operation} ${cause}`;
   const record: SessionRecord = { ...found, guardian: deps.self, state: 'error', error };

@@ -1,4 +1,5 @@
 // Time limits, as the command line, the environment and hooks write them. Pure.
+import type { Environment } from '../types.ts';
 
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
 
@@ -12,6 +13,12 @@ export function parseDuration(text: string): number | undefined {
   const ms = Number(count) * (unit === 'm' ? UNITS.m : unit === 'h' ? UNITS.h : UNITS.s);
   return ms <= LONGEST_MS ? ms : undefined;
 }
+
+/** From SIGTERM to SIGKILL, for a hook and what it started. Undefined if the variable holds no duration. */
+export const gracePeriod = (env: Environment): number | undefined =>
+  parseDuration(env.TKLBAM_HOOKS_GRACE || `${DEFAULT_GRACE_MS / UNITS.s}s`);
+
+export const DEFAULT_GRACE_MS = 10_000;
 
 /** In the largest unit that it is a whole number of. */
 export function formatDuration(ms: number): string {

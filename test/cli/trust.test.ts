@@ -9,6 +9,7 @@ import {
   hooksDirectory,
   install,
   isRoot,
+  PATIENCE_MS,
   place,
   plainEnvironment,
   programs,
@@ -118,7 +119,7 @@ for (const program of programs) {
       install(directory, 'print-args', 'x');
       spoil(directory);
       const fill = (text: string): string =>
-        text.replaceAll('DIR', directory).replaceAll('UP', dirname(directory));
+        text.replace(/DIR|UP/g, name => (name === 'UP' ? dirname(directory) : directory));
       const error = (state: string, rest: string): string =>
         `HookError: \`${directory}/x backup ${state}\` refused: ${fill(reason)}, ${rest} (${fill(remedy)})\n`;
       assert.deepEqual(pass(directory, 'pre'), [3, '', error('pre', 'no hook was run')]);
@@ -215,7 +216,11 @@ for (const program of programs) {
         [ ! -e marks/ran ]`;
       const command = [...program.command, 'run', 'backup', 'pre', '--hooks', '/mnt/hooks.d'];
       const args = ['-m', 'sh', '-c', script, 'sh', ...command];
-      const ran = spawnSync('unshare', args, { encoding: 'utf8', env: plainEnvironment, timeout: 60_000 });
+      const ran = spawnSync('unshare', args, {
+        encoding: 'utf8',
+        env: plainEnvironment,
+        timeout: PATIENCE_MS,
+      });
       assert.deepEqual(ending(ran), [0, '', '']);
     });
 

@@ -129,6 +129,7 @@ test('every setting of /etc/default/tklbam-hooks is commented out, and well-form
       TKLBAM_HOOKS: '/etc/tklbam/hooks.d',
       TKLBAM_REGISTRY: '/var/lib/tklbam',
       TKLBAM_HOOKS_TIMEOUT: '6h',
+      TKLBAM_HOOKS_GRACE: '10s',
       TKLBAM_HOOKS_KEYRING: '/usr/share/keyrings/example.gpg',
       TKLBAM_HOOKS_STATE: '/var/lib/tklbam-hooks',
       TKLBAM_HOOKS_LOG: '/var/log/tklbam-hooks.log',

@@ -105,6 +105,15 @@ for (const [line, message] of errors) {
   test(`parse: '${line}' is refused`, () => assert.throws(() => parseWords(line), new UsageError(message)));
 }
 
+test('a grace that is no duration is refused', () => {
+  assert.throws(
+    () => parseWords('run backup pre', { TKLBAM_HOOKS_GRACE: 'long' }),
+    new UsageError(
+      "TKLBAM_HOOKS_GRACE: 'long' is no duration, write it as 90s, 5m or 6h (at most 500h), or 0 for none",
+    ),
+  );
+});
+
 test('a relative directory is refused where there is no current directory', () => {
   assert.throws(
     () => parse(['run', 'backup', 'pre', '--hooks', 'h'], {}, undefined),

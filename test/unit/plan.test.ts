@@ -161,3 +161,17 @@ const pathCases: [string | undefined, string][] = [
 for (const [given, expected] of pathCases) {
   test(`PATH '${given}' is completed`, () => assert.equal(completePath(given), expected));
 }
+
+for (const [env, graceMs] of [
+  [{}, 10_000],
+  [{ TKLBAM_HOOKS_GRACE: '' }, 10_000],
+  [{ TKLBAM_HOOKS_GRACE: '2m' }, 120_000],
+  [{ TKLBAM_HOOKS_GRACE: '0' }, 0],
+] as [Environment, number][]) {
+  test(`a hook has ${graceMs} ms to end, with ${JSON.stringify(env)}`, () => {
+    assert.deepEqual(
+      planned({ state: 'pre', env }).steps.map(step => step.graceMs),
+      [graceMs, graceMs, graceMs],
+    );
+  });
+}
