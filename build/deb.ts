@@ -41,6 +41,8 @@ const CONTENTS: Readonly<Record<string, string>> = {
   './etc/logrotate.d/tklbam-hooks': '-rw-r--r--',
   './etc/tklbam/hooks.d/README': '-rw-r--r--',
   './etc/tklbam/hooks.d/fixclock': '-rwxr-xr-x',
+  './etc/tklbam/hooks.d/services': '-rw-r--r--',
+  './etc/tklbam/hooks.d/services.conf': '-rw-r--r--',
   './lib/systemd/system/tklbam-hooks-recover.service': '-rw-r--r--',
   './usr/bin/tklbam-hooks': '-rwxr-xr-x',
   './usr/share/bash-completion/completions/tklbam-hooks': '-rw-r--r--',

@@ -27,6 +27,7 @@ import { closeInherited } from './system/descriptors.ts';
 import { attempt } from './system/errno.ts';
 import type {
   Environment,
+  Finding,
   HookSettings,
   Judged,
   Listing,
@@ -62,12 +63,7 @@ async function main(): Promise<number> {
       return print(request.json ? listJson(request, listings, entries) : listText(listings, entries));
     }
     case 'check': {
-      const { listings, judged } = await look(request, env);
-      const [{ check }, { missingTool }] = await Promise.all([
-        import('./hooks/check.ts'),
-        import('./library/fixclock/fixclock.ts'),
-      ]);
-      const findings = check(listings, judged, request.names, env, missingTool);
+      const findings = await checkHooks(request, request.names, env);
       const isPrinted = write(1, request.json ? checkJson(findings) : checkText(findings));
       return isPrinted && findings.length === 0 ? 0 : 1;
     }
@@ -81,14 +77,51 @@ async function main(): Promise<number> {
       return recovery(request, env);
     case 'status':
       return status(request);
+    case 'enable': {
+      const { enable } = await import('./commands/enable.ts');
+      return answer(
+        await enable(request, names =>
+          checkHooks({ sources: request.sources, keyrings: undefined, timeoutMs: undefined }, names, env),
+        ),
+      );
+    }
+    case 'disable': {
+      const { disable } = await import('./commands/enable.ts');
+      return answer(disable(request));
+    }
+    case 'new': {
+      const { newHook } = await import('./commands/new.ts');
+      return answer(newHook(request));
+    }
+    case 'library': {
+      const { library } = await import('./commands/library.ts');
+      return library(request, env, tell);
+    }
     case 'fixclock': {
       const { fixclock } = await import('./library/fixclock/fixclock.ts');
-      const { status, out, err } = fixclock(request.event, env);
-      write(1, out);
-      write(2, err);
-      return status;
+      return answer(fixclock(request.event, env));
     }
   }
+}
+
+function answer({ status, out, err }: { status: number; out: string; err: string }): number {
+  write(1, out);
+  write(2, err);
+  return status;
+}
+
+async function checkHooks(
+  settings: HookSettings,
+  names: readonly string[],
+  env: Environment,
+): Promise<readonly Finding[]> {
+  const { listings, judged } = await look(settings, env);
+  const [{ check }, { missingTool }, { libraryProblems }] = await Promise.all([
+    import('./hooks/check.ts'),
+    import('./library/fixclock/fixclock.ts'),
+    import('./library/library.ts'),
+  ]);
+  return check(listings, judged, names, env, missingTool, await libraryProblems(judged));
 }
 
 async function run(request: RunRequest, env: Environment): Promise<number> {

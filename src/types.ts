@@ -32,7 +32,38 @@ export type Request =
   | WrapRequest
   | RecoverRequest
   | StatusRequest
+  | SwitchRequest
+  | NewRequest
+  | LibraryRequest
   | { readonly kind: 'fixclock'; readonly event: HookEvent };
+
+/** A hook whose work the executable does itself. */
+export type LibraryName = 'services';
+
+/** Switch hooks on or off. */
+export interface SwitchRequest {
+  readonly kind: 'enable' | 'disable';
+  readonly sources: readonly HookSource[];
+  /** File names, at least one. */
+  readonly names: readonly string[];
+}
+
+export interface NewRequest {
+  readonly kind: 'new';
+  /** Where the hook is to be. Absolute. */
+  readonly directory: string;
+  /** Its file name. */
+  readonly name: string;
+}
+
+export interface LibraryRequest {
+  readonly kind: 'library';
+  readonly hook: LibraryName;
+  readonly event: HookEvent;
+  /** The settings file, `NAME.conf`; the hook keeps its state by that NAME. Absolute; it may be missing. */
+  readonly settings: string;
+  readonly statePaths: StatePaths;
+}
 
 /** Where hooks come from and how long each may take. */
 export interface HookSettings {
@@ -116,6 +147,7 @@ export interface Finding {
     | 'carriage-return'
     | 'syntax'
     | 'no-clock-tool'
+    | 'library'
     | 'unreadable'
     | 'no-such-entry';
   readonly reason: string;

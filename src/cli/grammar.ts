@@ -1,8 +1,11 @@
 // The table of commands and options, for parsing, for help and for completions. Pure data.
-import type { Operation, State } from '../types.ts';
+import type { LibraryName, Operation, State } from '../types.ts';
 
 export const OPERATIONS: readonly Operation[] = ['backup', 'restore'];
 export const STATES: readonly State[] = ['pre', 'inspect', 'post', 'error'];
+
+/** The ready hooks (src/library). */
+export const LIBRARY: readonly LibraryName[] = ['services'];
 
 export type OptionName = keyof typeof OPTIONS;
 interface Option {
@@ -33,6 +36,10 @@ const OPTIONS = {
     help: 'the connected stream socket on which the caller says which state it has come to',
   },
   inspect: { value: 'DIR', help: 'run the hooks of inspect too, in DIR, between those of pre and COMMAND' },
+  settings: {
+    value: 'FILE',
+    help: 'settings of a hook of the library (default: NAME.conf beside the hooks)',
+  },
   only: { value: 'NAME', repeatable: true, help: 'run this hook alone; may be repeated' },
   'dry-run': { help: 'print what would run, run nothing' },
   verbose: { short: 'v', help: 'say which hook starts, how it ended and how long it took' },
@@ -84,6 +91,26 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     arguments: '',
     purpose: 'Show the backups and restores that run or were cut off, and how the last ones ended.',
     options: ['json'],
+  },
+  enable: {
+    arguments: 'NAME…',
+    purpose: 'Switch hooks on, and say what their settings still lack.',
+    options: ['hooks', 'profile'],
+  },
+  disable: {
+    arguments: 'NAME…',
+    purpose: 'Switch hooks off, so that they stay off when packages or profiles are updated.',
+    options: ['hooks', 'profile'],
+  },
+  new: {
+    arguments: 'NAME',
+    purpose: 'Write a hook that does nothing yet, with a place for each state. It is not switched on.',
+    options: ['hooks'],
+  },
+  library: {
+    arguments: 'HOOK OPERATION STATE',
+    purpose: 'Do the work of a ready hook. The hook of that name calls it.',
+    options: ['hooks', 'settings'],
   },
   fixclock: {
     arguments: 'OPERATION STATE',

@@ -3,7 +3,15 @@ import { resolve } from 'node:path';
 import mri from 'mri';
 import { gracePeriod, parseDuration } from '../system/duration.ts';
 import type { Environment, HookEvent, HookSettings, Request, StatePaths } from '../types.ts';
-import { COMMANDS, type Command, OPERATIONS, OPTION_LIST, type OptionName, STATES } from './grammar.ts';
+import {
+  COMMANDS,
+  type Command,
+  LIBRARY,
+  OPERATIONS,
+  OPTION_LIST,
+  type OptionName,
+  STATES,
+} from './grammar.ts';
 import { escapeControls } from './text.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -29,7 +37,8 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
       throw new UsageError(`'${name}' has no option '--${option}'`);
     }
   }
-  const event = name === 'check' ? ANY_EVENT : parseEvent(name, command, rest);
+  requireWords(name, command, rest);
+  const event = TAKES_NAMES.has(name) ? ANY_EVENT : parseEvent(name === 'library' ? rest.slice(1) : rest);
   const directory = absolute(cwd);
   const given = (option: OptionName): string | undefined => {
     const value = values.get(option)?.[0];
@@ -51,6 +60,16 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
   const settings = parseSettings(values, env, directory);
   const session = { ...settings, operation: event.operation, verbose };
   switch (name) {
+    case 'enable':
+    case 'disable':
+      return { kind: name, sources: settings.sources, names: rest.map(fileName) };
+    case 'new':
+      return { kind: 'new', directory: hooksDirectory(settings), name: fileName(rest[0] ?? '') };
+    case 'library': {
+      const hook = oneOf(LIBRARY, rest[0] ?? '', 'hook');
+      const file = given('settings') ?? `${hooksDirectory(settings)}/${hook}.conf`;
+      return { kind: 'library', hook, event, settings: file, statePaths: parseStatePaths(env, directory) };
+    }
     case 'list':
       return { kind: 'list', event, ...settings, json };
     case 'check':
@@ -81,19 +100,25 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
 /** For what does not depend on it. */
 const ANY_EVENT: HookEvent = { operation: 'backup', state: 'pre' };
 
-function parseEvent(name: string, command: Command, words: readonly string[]): HookEvent {
+/** Commands whose words are names of hooks. */
+const TAKES_NAMES = new Set(['check', 'enable', 'disable', 'new']);
+
+/** Throws UsageError for a word too few or too many. */
+function requireWords(name: string, command: Command, words: readonly string[]): void {
   // What follows `--` is none of ours.
   const known = (command.arguments.split(' -- ')[0] ?? '').split(' ').filter(word => word !== '');
   const missing = known.filter(word => !word.startsWith('['))[words.length];
   if (missing !== undefined) {
-    throw new UsageError(`'${name}' needs ${command.arguments}, and ${missing} is missing`);
+    throw new UsageError(`'${name}' needs ${command.arguments}, and ${missing.replace('…', '')} is missing`);
   }
   const surplus = words[known.length];
-  if (surplus !== undefined) {
+  if (surplus !== undefined && !known.at(-1)?.endsWith('…')) {
     const hint = name === 'wrap' ? ', COMMAND follows after --' : '';
     throw new UsageError(`'${name}' takes no argument ${quote(surplus)}${hint}`);
   }
-  const [operation, state] = words;
+}
+
+function parseEvent([operation, state]: readonly string[]): HookEvent {
   return {
     operation: oneOf(OPERATIONS, operation ?? ANY_EVENT.operation, 'operation'),
     state: oneOf(STATES, state ?? ANY_EVENT.state, 'state'),
@@ -125,6 +150,9 @@ function parseSettings(
     timeoutMs: parseTimeout(values.get('timeout')?.[0], env),
   };
 }
+
+const hooksDirectory = ({ sources }: HookSettings): string =>
+  sources.find(({ kind }) => kind === 'local')?.directory ?? '/etc/tklbam/hooks.d';
 
 function parseStatePaths(env: Environment, directory: ReturnType<typeof absolute>): StatePaths {
   return {

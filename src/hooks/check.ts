@@ -9,7 +9,7 @@ import type { Candidate, Environment, Finding, Judged, Listing, Program, Skip } 
 
 /**
  * `names`: of the entries to look at, and no others; empty for all. `missingTool` tells why the clock could not be set; undefined if it
- * could.
+ * could. `libraryProblems`: of ready hooks, by their paths.
  */
 export function check(
   listings: readonly Listing[],
@@ -17,6 +17,7 @@ export function check(
   names: readonly string[],
   env: Environment,
   missingTool: (env: Environment) => Why | undefined,
+  libraryProblems: ReadonlyMap<string, readonly Pick<Why, 'reason' | 'remedy'>[]> = new Map(),
 ): readonly Finding[] {
   const directories = listings.flatMap(({ source, state }): Finding[] => {
     if (typeof state === 'string') return [];
@@ -35,6 +36,7 @@ export function check(
       const whys = [
         ...ofVerdict(hook, verdict, names.length > 0),
         ...(verdict.kind === 'run' ? ofHook(hook, env, missingTool) : []),
+        ...(libraryProblems.get(hook.path) ?? []).map((problem): Why => ({ kind: 'library', ...problem })),
       ];
       return whys.map((why): Finding => ({ name: hook.name, path: hook.path, ...why }));
     });

@@ -17,8 +17,10 @@ export interface Judge {
 const PASSED_OVER =
   /^\.|~$|^#.*#$|\.(?:dpkg-[^.]*|ucf-[^.]*|rpm[^.]*|pac(?:new|orig|save)|bak|old|orig|rej|save|sw[nop]|tmp|new|sig|asc|conf|cfg|ini|json|ya?ml|txt|md|log|lock|sample|example|disabled|off)$/s;
 
+export const isPassedOver = (name: string): boolean => PASSED_OVER.test(name);
+
 export function judge(hook: Candidate, by: Judge): Verdict {
-  if (PASSED_OVER.test(hook.name)) return { kind: 'skip', why: 'name' };
+  if (isPassedOver(hook.name)) return { kind: 'skip', why: 'name' };
   // By its text, since a chroot may have no /dev/null for it to lead to. As systemd masks a unit.
   if (hook.link === '/dev/null') return { kind: 'skip', why: 'masked' };
   if ('error' in hook.file) return broken(unreachable(hook, hook.file.error));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { COMMANDS } from '../../src/cli/grammar.ts';
 import { help } from '../../src/cli/help.ts';
 import { parse } from '../../src/cli/parse.ts';
 import { escapeControls } from '../../src/cli/text.ts';
@@ -28,6 +29,14 @@ const local = (directory: string) => ({ ...run, sources: [{ kind: 'local', direc
 const profile = (directory: string) => ({
   ...run,
   sources: [run.sources[0], { kind: 'profile', directory }],
+});
+
+const library = (file: string) => ({
+  kind: 'library',
+  hook: 'services',
+  event: { operation: 'backup', state: 'post' },
+  settings: file,
+  statePaths: { stateDirectory: '/var/lib/tklbam-hooks', log: '/var/log/tklbam-hooks.log' },
 });
 
 const requests: [string, Record<string, string>, unknown][] = [
@@ -61,6 +70,11 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['run -v backup pre', {}, { ...run, verbose: true }],
   ['list', {}, { ...list }],
   ['list --json restore', {}, { ...list, event: { operation: 'restore', state: 'pre' }, json: true }],
+  ['enable a b --hooks /h', {}, { kind: 'enable', sources: local('/h').sources, names: ['a', 'b'] }],
+  ['disable a', {}, { kind: 'disable', sources: run.sources, names: ['a'] }],
+  ['new a', {}, { kind: 'new', directory: '/etc/tklbam/hooks.d', name: 'a' }],
+  ['library services backup post', { TKLBAM_HOOKS: '/h' }, library('/h/services.conf')],
+  ['library services backup post --settings web.conf', {}, library('/here/web.conf')],
   ['fixclock restore pre', {}, { kind: 'fixclock', event: { operation: 'restore', state: 'pre' } }],
 ];
 for (const [line, env, expected] of requests) {
@@ -97,6 +111,13 @@ const errors: [string, string][] = [
     'run backup pre --timeout 501h',
     "--timeout: '501h' is no duration, write it as 90s, 5m or 6h (at most 500h), or 0 for none",
   ],
+  ['enable', "'enable' needs NAME…, and NAME is missing"],
+  ['new', "'new' needs NAME, and NAME is missing"],
+  ['new a b', "'new' takes no argument 'b'"],
+  ['new ../x', "it takes the name of a hook, not a path: '../x'"],
+  ['disable ../x', "it takes the name of a hook, not a path: '../x'"],
+  ['library services backup', "'library' needs HOOK OPERATION STATE, and STATE is missing"],
+  ['library nothing backup pre', "unknown hook 'nothing', it is one of services"],
   ['check ../x', "it takes the name of a hook, not a path: '../x'"],
   ['run backup pre --only a/b', "it takes the name of a hook, not a path: 'a/b'"],
   ['run backup pre --hooks /a\ufffd', '--hooks is not valid UTF-8'],
@@ -132,7 +153,7 @@ test('words after -- are no options', () => {
   );
 });
 
-for (const command of [undefined, 'run', 'list', 'check', 'fixclock']) {
+for (const command of [undefined, ...Object.keys(COMMANDS)]) {
   test(`help of ${command ?? 'all'} fits 80 columns`, () => {
     for (const line of help(command).split('\n')) assert.ok(line.length <= 80, line);
   });

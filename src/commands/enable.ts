@@ -1,0 +1,40 @@
+import { escapeControls } from '../cli/text.ts';
+import { type Switched, switchOff, switchOn } from '../hooks/switch.ts';
+import { checkText } from '../report/list.ts';
+import type { Finding, SwitchRequest } from '../types.ts';
+
+/** What a command says, and the status that it ends with. */
+export interface Answer {
+  readonly status: 0 | 1;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** `findings` is what `check` finds wrong with hooks of these names once they are on. */
+export async function enable(
+  { sources, names }: SwitchRequest,
+  findings: (names: readonly string[]) => Promise<readonly Finding[]>,
+): Promise<Answer> {
+  const switched = names.map(name => switchOn(sources, name));
+  const on = names.filter((_, index) => switched[index]?.kind !== 'failed');
+  const answer = describe(switched);
+  return { ...answer, out: answer.out + (on.length === 0 ? '' : checkText(await findings(on))) };
+}
+
+export function disable({ sources, names }: SwitchRequest): Answer {
+  return describe(names.map(name => switchOff(sources, name)));
+}
+
+function describe(switched: readonly Switched[]): Answer {
+  const lines = switched.map(each => {
+    const path = `'${escapeControls(each.path)}'`;
+    if (each.kind !== 'failed') return { out: `${path} ${escapeControls(each.how)}\n`, err: '' };
+    const why = `${escapeControls(each.reason)} (${escapeControls(each.remedy)})`;
+    return { out: '', err: `tklbam-hooks: ${path}: ${why}\n` };
+  });
+  return {
+    status: switched.every(({ kind }) => kind !== 'failed') ? 0 : 1,
+    out: lines.map(({ out }) => out).join(''),
+    err: lines.map(({ err }) => err).join(''),
+  };
+}

@@ -1,0 +1,94 @@
+// NAME.conf beside a ready hook: lines NAME=VALUE, which no shell reads.
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { escapeControls } from '../cli/text.ts';
+import { ancestorDirs } from '../hooks/ancestors.ts';
+import { findRefusal } from '../hooks/judge.ts';
+import { describeRefusal } from '../report/messages.ts';
+import { parseDefaults } from '../system/defaults.ts';
+import { describeErrno, errnoOf } from '../system/errno.ts';
+import type { Problem, Rule, Values } from './hook.ts';
+
+export interface Settings {
+  readonly values: Values;
+  /** With any, the values must not be acted upon: nobody knows what was meant. */
+  readonly problems: readonly Problem[];
+}
+
+/** A missing file sets nothing. `uid` is that of who acts upon it: root and nobody else may be able to write it but them. */
+export function readSettings(
+  path: string,
+  rules: Readonly<Record<string, Rule>>,
+  uid: number = process.geteuid?.() ?? 0,
+): Settings {
+  const problem = (reason: string, remedy: string): Settings => ({
+    values: {},
+    problems: [{ reason: `its settings '${escapeControls(path)}': ${reason}`, remedy }],
+  });
+  let fd: number;
+  try {
+    // O_NONBLOCK: should it be a FIFO, nobody waits for a writer.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch (error) {
+    const code = errnoOf(error);
+    return code === 'ENOENT' ? { values: {}, problems: [] } : problem(describeErrno(code), 'mend that');
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) return problem('no file', 'remove it');
+    const refusal = findRefusal(
+      { uid: stat.uid, mode: stat.mode & 0o7777 },
+      ancestorDirs(Buffer.from(path).toString('latin1')),
+      uid,
+    );
+    if (refusal !== undefined) {
+      const { reason, remedy } = describeRefusal(refusal);
+      return problem(reason, remedy.split(', ')[0] ?? remedy);
+    }
+    return parseSettings(path, readFileSync(fd, 'utf8'), rules);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Pure. `path` is for what is told. */
+export function parseSettings(path: string, text: string, rules: Readonly<Record<string, Rule>>): Settings {
+  const { values, warnings } = parseDefaults(text);
+  const at = (line: number | undefined): string =>
+    `'${escapeControls(path)}'${line === undefined ? '' : ` line ${line}`}`;
+  const malformed = warnings.map((warning): Problem => {
+    const [, line] = /line (\d+)/.exec(warning) ?? [];
+    return { reason: `${at(Number(line))}: not NAME=VALUE`, remedy: 'correct or remove the line' };
+  });
+  const wrong = Object.entries(values).flatMap(([name, value]): Problem[] => {
+    const where = at(lineOf(text, name));
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
+    if (rule === undefined) {
+      const known = Object.keys(rules).join(', ');
+      return [{ reason: `${where}: unknown setting '${name}'`, remedy: `it is one of ${known}` }];
+    }
+    const lack = value.trim() === '' ? undefined : rule(value);
+    return lack === undefined
+      ? []
+      : [{ reason: `${where}: ${name} ${escapeControls(lack)}`, remedy: 'correct it' }];
+  });
+  const set = Object.entries(values).filter(([, value]) => value.trim() !== '');
+  return { values: Object.fromEntries(set), problems: [...malformed, ...wrong] };
+}
+
+/** The last that sets it, counted from 1. */
+function lineOf(text: string, name: string): number | undefined {
+  const index = text
+    .split('\n')
+    .findLastIndex(line => line.match(/^\s*(?:export\s+)?(\w+)\s*=/)?.[1] === name);
+  return index < 0 ? undefined : index + 1;
+}
+
+/** The words of a value, with blanks between them. */
+export const words = (value: string | undefined): string[] =>
+  (value ?? '').split(/\s+/).filter(word => word !== '');
+
+/** A rule for a value that is one of a few. */
+export const oneOf =
+  (...known: readonly string[]): Rule =>
+  value =>
+    known.includes(value) ? undefined : `is '${value}', and can only be ${known.join(' or ')}`;
