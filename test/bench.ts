@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { executable } from './support/built.ts';
 import { cacheDirectory, place, plainEnvironment } from './support/harness.ts';
 import { repository } from './support/repository.ts';
 
@@ -54,7 +55,7 @@ interface Contender {
 }
 const tool: Contender = {
   name: 'tklbam-hooks run',
-  command: directory => [join(repository, 'dist/tklbam-hooks'), 'run', 'backup', 'pre', '--hooks', directory],
+  command: directory => [executable(), 'run', 'backup', 'pre', '--hooks', directory],
   runsHooks: true,
 };
 /** All but the hooks themselves: they are found, judged and planned. */
@@ -82,7 +83,7 @@ const bareNode: Contender = {
 /** A whole session, by way of packaging/hooks.py: each hook in pre, inspect and post. */
 const session: Contender = {
   name: 'backup, hooks.py',
-  command: directory => backupWith(directory, join(repository, 'dist/tklbam-hooks')),
+  command: directory => backupWith(directory, executable()),
   runsHooks: true,
 };
 const bareBackup: Contender = {
@@ -205,8 +206,8 @@ function print(time: ReadonlyMap<string, number>, memory: ReadonlyMap<string, nu
   const memoryOver = Math.max(...hookCounts.map(count => at(memory, tool, count))) - at(memory, bareNode, 0);
   goal('peak memory, above node -e 0', memoryOver, 15, 'MiB');
 
-  const executable = join(repository, 'dist/tklbam-hooks');
-  console.log(`\n${size(executable).padStart(10)} MiB  dist/tklbam-hooks`);
+  const program = executable();
+  console.log(`\n${size(program).padStart(10)} MiB  dist/tklbam-hooks`);
   for (const name of readdirSync(join(repository, 'dist')).filter(each => each.endsWith('.deb'))) {
     const path = join(repository, 'dist', name);
     goal(`dist/${name}`, statSync(path).size / 2 ** 20, 28, 'MiB');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ending, hooksDirectory, install, programs, run, scratch } from '../support/harness.ts';
 
-for (const program of programs.filter(({ name }) => name !== 'source')) {
+for (const program of programs.filter(({ name }) => name !== 'bundle')) {
   for (const [variable, value] of [
     ['NODE_OPTIONS', '--require=DIR/evil.cjs'],
     ['NODE_REDIRECT_WARNINGS', 'DIR/written'],

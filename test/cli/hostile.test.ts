@@ -9,12 +9,14 @@ import {
   hooksDirectory,
   install,
   isRoot,
+  PATIENCE_MS,
   place,
   plainEnvironment,
   programs,
   run,
   scratch,
   start,
+  until,
 } from '../support/harness.ts';
 
 /** As another user, who may read the program wherever it is. */
@@ -24,6 +26,9 @@ const otherUser = (uid: number) =>
     ...[`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'],
     ...['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'],
   ] as const;
+
+/** For hooks that nothing but KILL ends, and not even that. */
+const SHORT_GRACE = { TKLBAM_HOOKS_GRACE: '1s' };
 
 for (const program of programs) {
   const it = (title: string, body: (t: TestContext) => void | Promise<void>): void => {
@@ -40,7 +45,7 @@ for (const program of programs) {
         cwd: '/',
         encoding: 'utf8',
         env: plainEnvironment,
-        timeout: 60_000,
+        timeout: PATIENCE_MS,
       }),
     );
   };
@@ -219,7 +224,7 @@ for (const program of programs) {
       const bomb = 'ulimit -u 60\nf() { f & f & sleep 600; }\nf 2>/dev/null\nwait\nsleep 600\n';
       place(directory, 'a', `#!/bin/bash\n# tklbam-hooks: timeout=2s\n${bomb}`);
       const command = [...program.command, 'run', 'backup', 'pre', '--hooks', '/mnt/hooks.d'];
-      const running = start(t, [...onTmpfs(directory), ...otherUser(64998), ...command]);
+      const running = start(t, [...onTmpfs(directory), ...otherUser(64998), ...command], SHORT_GRACE);
       const [status, stderr] = await running.ended;
       assert.equal(status, 1);
       assert.match(stderr, /HookError: `\/mnt\/hooks.d\/a backup pre` timed out after 2s\n$/);
@@ -277,8 +282,7 @@ for (const program of programs) {
         1,
         `HookError: \`${directory}/a backup pre\` timed out after 1s\n`,
       ]);
-      for (let i = 0; i < 50 && running.left().length > 0; i++) spawnSync('sleep', ['0.02']);
-      assert.deepEqual(running.left(), []);
+      await until('nothing of it is left', () => running.left().length === 0);
     });
 
     it('a hook that cannot be killed, since it writes to a frozen file system, holds the run up no longer than its limit', async t => {
@@ -302,7 +306,7 @@ for (const program of programs) {
         exit $status`;
       const image = join(scratch(t), 'image');
       const command = [...program.command, 'run', 'backup', 'post', '--hooks', directory];
-      const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+      const env = { ...SHORT_GRACE, PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
       const running = start(t, ['unshare', '-m', 'sh', '-c', script, 'sh', image, ...command], env);
       const line = `HookError: \`${directory}/c backup post\` timed out after 1s\n`;
       assert.deepEqual(await running.ended, [1, line]);

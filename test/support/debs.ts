@@ -1,16 +1,8 @@
 // Packages to install in a chroot: ours, changed, and one that stands in for tklbam.
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { debFile } from './built.ts';
 import { place } from './harness.ts';
 import { repository } from './repository.ts';
 
@@ -18,8 +10,7 @@ export const { version } = JSON.parse(readFileSync(join(repository, 'package.jso
 const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
 
 /** The package as build/deb.ts makes it. */
-export const deb = join(repository, 'dist', `tklbam-hooks_${version}_${architecture}.deb`);
-if (!existsSync(deb)) throw new Error(`${deb} is missing: run 'npm run build' and 'npm run deb' first`);
+export const deb = debFile(`tklbam-hooks_${version}_${architecture}.deb`);
 
 const sources = join(repository, 'test/tklbam');
 

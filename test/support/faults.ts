@@ -14,12 +14,13 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { executable } from './built.ts';
 import { Dice } from './dice.ts';
 import { place, plainEnvironment } from './harness.ts';
 import { examine, type Line, type Logged } from './invariant.ts';
 import { repository } from './repository.ts';
 
-const PROGRAM = join(repository, 'dist/tklbam-hooks');
+const PROGRAM = executable();
 
 type Target = 'caller' | 'guardian' | 'hook' | 'everything';
 type Signal = 'SIGTERM' | 'SIGKILL';

@@ -16,6 +16,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { bundle, executable, node } from './built.ts';
 import { repository } from './repository.ts';
 
 /** A form of the program: the words that start it. */
@@ -25,14 +26,14 @@ export interface Program {
 }
 
 /**
- * The source and the built executable; or, where the package is tested, what TKLBAM_HOOKS_TEST_PROGRAM says (words with
- * blanks between them).
+ * The bundle, run by the Node.js that is in the executable, and the executable; or, where the package is tested, what
+ * TKLBAM_HOOKS_TEST_PROGRAM says (words with blanks between them).
  */
 export const programs: readonly Program[] =
   process.env.TKLBAM_HOOKS_TEST_PROGRAM === undefined
     ? [
-        { name: 'source', command: [process.execPath, join(repository, 'src/main.ts')] },
-        { name: 'executable', command: [join(repository, 'dist/tklbam-hooks')] },
+        { name: 'bundle', command: [node, bundle()] },
+        { name: 'executable', command: [executable()] },
       ]
     : [{ name: 'package', command: words(process.env.TKLBAM_HOOKS_TEST_PROGRAM) }];
 
@@ -131,10 +132,6 @@ export function ending({
 }
 
 export const isRoot = process.getuid?.() === 0;
-
-for (const { command } of programs) {
-  if (!existsSync(command[0])) throw new Error(`${command[0]} is missing: run 'npm run build' first`);
-}
 
 /** Waits for what is to happen, however busy the machine is. */
 export async function until(what: string, isTrue: () => boolean): Promise<void> {

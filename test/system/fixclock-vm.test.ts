@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { executable } from '../support/built.ts';
 import { cacheDirectory } from '../support/harness.ts';
 import { type NtpServer, startNtpServer } from '../support/ntp-server.ts';
 import { repository } from '../support/repository.ts';
@@ -30,7 +31,7 @@ before(async () => {
 
   const work = join(directory, 'work');
   mkdirSync(join(work, 'hooks.d'), { recursive: true });
-  copyFileSync(join(repository, 'dist/tklbam-hooks'), join(work, 'tklbam-hooks'));
+  copyFileSync(executable(), join(work, 'tklbam-hooks'));
   copyFileSync(join(repository, 'hooks.d/fixclock'), join(work, 'hooks.d/fixclock'));
   copyFileSync(join(repository, 'test/vm/fixclock'), join(work, 'test'));
   const [file = '', ...args] = [

@@ -17,6 +17,7 @@ import {
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseDefaults } from '../../src/system/defaults.ts';
+import { executable } from '../support/built.ts';
 import { type Chroot, type ChrootOptions, openChroot, SOURCE, useMirror } from '../support/chroot.ts';
 import { deb, version } from '../support/debs.ts';
 import { isRoot, place, scratch } from '../support/harness.ts';
@@ -151,7 +152,7 @@ test('groff and man have nothing to say about the manual page', () => {
 const COMMANDS = ['run', 'list', 'check', 'wrap', 'session', 'recover', 'status', 'fixclock'];
 
 const options = (command: string): string[] => {
-  const help = execFileSync(join(repository, 'dist/tklbam-hooks'), [command, '--help'], { encoding: 'utf8' });
+  const help = execFileSync(executable(), [command, '--help'], { encoding: 'utf8' });
   return [...new Set(help.match(/--[a-z-]+/g))].sort();
 };
 
