@@ -142,6 +142,20 @@ export async function until(what: string, isTrue: () => boolean): Promise<void> 
   }
 }
 
+/** Waits until a process has done all that it was sent, and sleeps. */
+export async function settled(pid: number | undefined): Promise<void> {
+  const read = (file: string): string => readFileSync(`/proc/${pid}/${file}`, 'latin1');
+  let before = '';
+  for (;;) {
+    // No signal to come, and no turn since we last looked.
+    const now = /^(SigPnd|ShdPnd|(non)?voluntary_ctxt_switches):.*$/gm;
+    const signs = (read('status').match(now) ?? []).join();
+    if (signs === before && /^[^(]*\(.*\) S/.test(read('stat')) && !/Pnd:\s*0*[1-9a-f]/.test(signs)) return;
+    before = signs;
+    await sleep(20);
+  }
+}
+
 /** Longer than anything takes on the busiest machine: only a failing test waits for it. */
 export const PATIENCE_MS = 180_000;
 

@@ -10,6 +10,9 @@ import select
 import sys
 import time
 
+# Longer than anything takes on the busiest machine.
+PATIENCE = 180
+
 actions, command = json.loads(sys.argv[1]), sys.argv[2:]
 pid, terminal = pty.fork()
 if pid == 0:
@@ -38,7 +41,7 @@ def fail(text):
 
 hung_up = False
 for action in actions:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     if action[0] == "expect":
         while action[1].encode() not in output:
             if time.monotonic() > deadline or not read(0.1):
@@ -49,7 +52,7 @@ for action in actions:
         os.close(terminal)
         hung_up = True
 
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + PATIENCE
 while True:
     if not hung_up:
         read(0.05)
