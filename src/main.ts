@@ -21,6 +21,7 @@ import {
   describeWarning,
 } from './report/messages.ts';
 import { type Cancellation, execute, type Progress } from './run/execute.ts';
+import { END_ORPHAN } from './run/watchdog.ts';
 import type { SessionDeps } from './session/session.ts';
 import { readDefaults } from './system/defaults.ts';
 import { closeInherited } from './system/descriptors.ts';
@@ -47,6 +48,10 @@ import type {
 declare const VERSION: string | undefined;
 
 async function main(): Promise<number> {
+  if (process.argv[2] === END_ORPHAN) {
+    const { endOrphan } = await import('./run/watchdog.ts');
+    return endOrphan(readFileSync(0, 'utf8'));
+  }
   const defaults = readDefaults();
   const env: Environment = { ...defaults.values, ...environment() };
   const request = parse(process.argv.slice(2), env, currentDirectory());

@@ -392,6 +392,18 @@ export interface ProcessId {
   readonly boot: string | null;
 }
 
+/** How all that a hook or a command started is found, by whoever has to end it. */
+export interface Trace {
+  /** The directory of its cgroup; null if it has none. */
+  readonly cgroup: string | null;
+  /** Its first process; null if that is not known. */
+  readonly leader: ProcessId | null;
+  /** Whether that leads a process group and a session of its own. */
+  readonly hasOwnGroup: boolean;
+  /** Entries of the environment that it was started with. */
+  readonly tag: readonly string[];
+}
+
 /** What has to be known of a session to finish it, whoever is left to do so. Nothing secret: no environment. */
 export interface SessionRecord {
   /** As hooks have it in TKLBAM_HOOK_SESSION. */

@@ -2,8 +2,8 @@
 import { processTag } from '../hooks/plan.ts';
 import { isDead } from '../system/descriptors.ts';
 import type { Environment, Outcome, Plan, Result, State, Step } from '../types.ts';
-import { end, tree } from './process-tree.ts';
-import { watchdog } from './watchdog.ts';
+import { end, track } from './process-tree.ts';
+import { type Watchdog, watchdog } from './watchdog.ts';
 
 export type Progress =
   | { readonly kind: 'starts'; readonly step: Step }
@@ -21,20 +21,21 @@ export interface Cancellation {
 }
 
 export async function* execute(plan: Plan, cancellation: Cancellation): AsyncGenerator<Progress> {
-  const session = plan.steps.find(({ timeoutMs }) => timeoutMs !== undefined)?.env.TKLBAM_HOOK_SESSION;
-  const dog = session === undefined ? undefined : watchdog(session);
+  const dog = plan.steps.some(({ timeoutMs }) => timeoutMs !== undefined) ? watchdog() : undefined;
   for (const step of plan.steps) {
     if (cancellation.stop.aborted) return;
     yield { kind: 'starts', step };
-    dog?.starts(step);
-    const result = await run(step, cancellation);
-    dog?.ended();
+    const result = await run(step, cancellation, dog);
     yield { kind: 'ended', result };
     if (plan.stopAtFailure && result.outcome.kind !== 'succeeded' && step.failure === 'stop') return;
   }
 }
 
-async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Cancellation): Promise<Result> {
+async function run(
+  step: Step,
+  { stop, hurry, isFromTerminal, hasTerminal }: Cancellation,
+  dog: Watchdog | undefined,
+): Promise<Result> {
   // Here, not above: a run without hooks need not load it.
   const { execa } = await import('execa');
   const [, state] = step.args;
@@ -43,7 +44,7 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Can
   // operation it is more important that a terminal which goes away does not take the hook with it.
   const hasOwnGroup = !hasTerminal || state === 'post' || state === 'error';
   const startedMs = performance.now();
-  const child = execa(step.hook.path, step.args, {
+  const options = {
     cwd: step.cwd,
     env: step.env,
     extendEnv: false,
@@ -53,17 +54,23 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Can
     detached: hasOwnGroup,
     // Its end is ours to arrange, not that of an exit handler.
     cleanup: false,
-  });
-  const started = child.pid === undefined ? undefined : tree(child.pid, hasOwnGroup, processTag(step));
+  } as const;
+  const { timeoutMs, graceMs } = step;
+  const { child, tree, release } = track(
+    () => execa(step.hook.path, step.args, options),
+    { hasOwnGroup, tag: processTag(step) },
+    trace => {
+      if (timeoutMs !== undefined) dog?.starts(trace, { timeoutMs, graceMs });
+    },
+  );
   const ending = new AbortController();
   const stopped = Promise.withResolvers<Outcome>();
   let isStopping = false;
   const stopWith = (reason: Outcome, signal: NodeJS.Signals | undefined): void => {
-    if (started === undefined || isStopping) return;
+    if (tree === undefined || isStopping) return;
     isStopping = true;
-    end(started, signal, step.graceMs, hurry).then(() => stopped.resolve(reason), stopped.reject);
+    end(tree, signal, graceMs, hurry).then(() => stopped.resolve(reason), stopped.reject);
   };
-  const { timeoutMs } = step;
   const timer =
     timeoutMs === undefined
       ? undefined
@@ -83,6 +90,8 @@ async function run(step: Step, { stop, hurry, isFromTerminal, hasTerminal }: Can
   // Its process may have ended before the rest; or not at all, if it cannot be killed, and then nobody waits for it any more.
   const last = isStopping ? await stopped.promise : first;
   child.nodeChildProcess.unref();
+  release();
+  dog?.ended();
   return { step, outcome: last, durationMs: performance.now() - startedMs };
 }
 

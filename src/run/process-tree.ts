@@ -1,108 +1,186 @@
-// All that a hook started: found in /proc, and ended.
-import { readdirSync, readFileSync } from 'node:fs';
-import { kill } from 'node:process';
+// All that a hook or a command started: found, and ended.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { attempt } from '../system/errno.ts';
-import type { ProcessId } from '../types.ts';
+import {
+  addDescendants,
+  bootId,
+  lineage,
+  processes,
+  processId,
+  realUser,
+  type Stat,
+  send,
+  stat,
+} from '../system/proc.ts';
+import type { Trace } from '../types.ts';
+import { type Cgroup, makeCgroup, openCgroup, spawnInside } from './cgroup.ts';
+import { tagged } from './tagged.ts';
+
+export { bootId, isAlive, processId } from '../system/proc.ts';
 
 export interface Tree {
-  /** Every process of it that is not a zombie. */
-  readonly members: () => readonly number[];
-  readonly signal: (signal: NodeJS.Signals) => void;
+  /** Whether nothing is left of it, zombies apart. */
+  readonly isEmpty: () => Promise<boolean>;
+  readonly signal: (signal: NodeJS.Signals) => Promise<void>;
 }
 
-/** What proc_pid_stat(5) says of a process. */
-interface Stat {
-  readonly pid: number;
-  readonly parent: number;
-  readonly group: number;
-  readonly session: number;
-  readonly isZombie: boolean;
-  /** In clock ticks since boot: with the pid, it names one process for ever. */
-  readonly start: number;
+export interface Tracked<T> {
+  readonly child: T;
+  /** Undefined if there is no process. */
+  readonly tree: Tree | undefined;
+  /** It has ended, by itself or by `end`: what it left is on its own from now on. */
+  readonly release: () => void;
 }
 
 /**
- * The tree of the hook with this pid, which was started with the entries `mark` in its environment. A process belongs to it
- * by descent; by the hook's process group or session, where it has its own; by the mark, which a daemon that forked twice and
- * left the session still bears; or because it did once. Only one that dropped all of these at once escapes.
+ * Calls `spawn`, and keeps track of all that comes of it: in a cgroup of its own, where there is the right to one. `note` is called just
+ * before and just after, for whoever has to end it if we are killed.
  */
-export function tree(pid: number, hasOwnGroup: boolean, mark: readonly string[]): Tree {
-  const since = stat(pid)?.start;
-  const known = new Map<number, number>();
-  if (since !== undefined) known.set(pid, since);
-
-  const members = (): readonly number[] => {
-    const all = processes();
-    // Without /proc there is the process group, and its answer to signal 0.
-    if (all === undefined || since === undefined) return send(hasOwnGroup ? -pid : pid, 0) ? [pid] : [];
-    // The pid may have gone to a stranger, and with it the number of the group.
-    const isOurs = all.find(each => each.pid === pid)?.start === since;
-    const hasGroup = hasOwnGroup && (isOurs || !all.some(each => each.pid === pid));
-    const found = new Set<number>();
-    const candidates = all.filter(each => each.start >= since);
-    for (const each of candidates) {
-      const isMember =
-        known.get(each.pid) === each.start ||
-        (hasGroup && (each.group === pid || each.session === pid)) ||
-        bears(each.pid, mark);
-      if (isMember) found.add(each.pid);
-    }
-    addDescendants(found, candidates);
-    for (const each of candidates) if (found.has(each.pid)) known.set(each.pid, each.start);
-    return [...found];
-  };
-
-  const signal = (name: NodeJS.Signals): void => {
-    const alive = members();
-    // The group first and at once: what it forks meanwhile gets the signal too.
-    if (hasOwnGroup && alive.length > 0) send(-pid, name);
-    const rest = hasOwnGroup ? alive.filter(each => stat(each)?.group !== pid) : alive;
-    for (const each of rest) send(each, name);
-  };
-  return { members, signal };
+export function track<T extends { readonly pid?: number | undefined }>(
+  spawn: () => T,
+  { hasOwnGroup, tag }: Pick<Trace, 'hasOwnGroup' | 'tag'>,
+  note: (trace: Trace) => void = () => {},
+): Tracked<T> {
+  const made = makeCgroup();
+  const before: Trace = { cgroup: made?.path ?? null, leader: null, hasOwnGroup, tag };
+  note(before);
+  const { child, isInside } =
+    made === undefined ? { child: spawn(), isInside: false } : spawnInside(made, spawn);
+  if (!isInside) made?.release();
+  const cgroup = isInside ? made : undefined;
+  if (child.pid === undefined) return { child, tree: undefined, release: () => cgroup?.release() };
+  const trace: Trace = { ...before, cgroup: cgroup?.path ?? null, leader: processId(child.pid) };
+  note(trace);
+  return { child, tree: tree(trace, cgroup), release: () => cgroup?.release() };
 }
 
-/** What bears the mark in its environment, and its descendants: what is left of a hook whose runner is gone. */
-export function taggedProcesses(mark: readonly string[]): Tree {
-  const members = (): readonly number[] => {
-    const all = processes() ?? [];
-    const found = new Set(all.map(({ pid }) => pid).filter(pid => bears(pid, mark)));
-    addDescendants(found, all);
-    return [...found];
+/** Ends what is left of a tree whose runner is gone. */
+export async function endTraced(trace: Trace, graceMs: number): Promise<void> {
+  if (trace.leader !== null && trace.leader.boot !== bootId()) return;
+  const cgroup = trace.cgroup === null ? undefined : openCgroup(trace.cgroup);
+  await end(tree(trace, cgroup), 'SIGTERM', graceMs, new AbortController().signal);
+  cgroup?.release();
+}
+
+/** What bears the tag in its environment, and its descendants: what is left of a hook of which no more is known. */
+export const taggedProcesses = (tag: readonly string[]): Tree =>
+  tree({ cgroup: null, leader: null, hasOwnGroup: false, tag }, undefined);
+
+/**
+ * With a cgroup, what is in it; and by /proc what was moved out of it, as pam_systemd(8) does, or all where there is none: what
+ * descends from its first process, or has its process group or session, or did once. What left all of these is found by the tag in its
+ * environment, if it has no cgroup, as far as that can be read in time.
+ */
+function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): Tree {
+  const known = new Map<number, number>();
+  if (leader !== null && leader.start !== null) known.set(leader.pid, leader.start);
+  const since = leader?.start ?? 0;
+  const bearers = cgroup === undefined && tag.length > 0 ? tagFinder(tag) : undefined;
+  // The number of a group or a session is no other's as long as anybody is in it.
+  let isGroupOurs = hasOwnGroup && leader !== null && (stat(leader.pid)?.start ?? null) === leader.start;
+
+  const isIn = (each: Stat): boolean => each.group === leader?.pid || each.session === leader?.pid;
+  const groupAnswers = (): boolean => isGroupOurs && leader !== null && send(-leader.pid, 0);
+
+  const members = async (all: ReadonlyMap<number, Stat>): Promise<readonly Stat[]> => {
+    const candidates = [...all.values()].filter(
+      each => each.start >= since && !each.isZombie && each.pid !== process.pid,
+    );
+    if (leader !== null && isGroupOurs) {
+      const holder = all.get(leader.pid);
+      isGroupOurs =
+        holder === undefined ? groupAnswers() || candidates.some(isIn) : holder.start === leader.start;
+    }
+    const found = new Set(cgroup?.members());
+    for (const each of candidates)
+      if (known.get(each.pid) === each.start || (isGroupOurs && isIn(each))) found.add(each.pid);
+    addDescendants(found, candidates);
+    for (const pid of (await bearers?.(all, candidates, found)) ?? []) found.add(pid);
+    addDescendants(found, candidates);
+    const stats = candidates.filter(({ pid }) => found.has(pid));
+    for (const each of stats) known.set(each.pid, each.start);
+    return stats;
   };
+
+  const deliver = async (name: NodeJS.Signals): Promise<void> => {
+    const all = processes();
+    if (all === undefined) {
+      if (leader !== null) send(hasOwnGroup ? -leader.pid : leader.pid, name);
+      return;
+    }
+    // Before any is signalled: one that ends leaves its children to others.
+    const found = await members(all);
+    const inside = new Set(cgroup?.members());
+    cgroup?.signal(name);
+    // The group at once: what it forks meanwhile gets the signal too.
+    const group = cgroup === undefined && groupAnswers() ? leader?.pid : undefined;
+    if (group !== undefined) send(-group, name);
+    for (const each of found) {
+      if (inside.has(each.pid) || each.group === group) continue;
+      // The pid may have gone to a stranger since.
+      if (stat(each.pid)?.start === each.start) send(each.pid, name);
+    }
+  };
+
   return {
-    members,
-    signal: name => {
-      for (const pid of members()) send(pid, name);
+    isEmpty: async () => {
+      if (cgroup?.isPopulated()) return false;
+      for (let looks = 0; looks < (cgroup === undefined ? LOOKS : 1); looks++) {
+        const all = processes();
+        if (all === undefined) return leader === null || !send(hasOwnGroup ? -leader.pid : leader.pid, 0);
+        if ((await members(all)).length > 0) return false;
+        // It has members, but none for so long that it is seen: each forks the next at once.
+        const isSeen = [...all.values()].some(({ group }) => group === leader?.pid);
+        if (cgroup === undefined && !isSeen && groupAnswers()) return false;
+      }
+      return true;
+    },
+    signal: async name => {
+      // So that none forks while its kin are looked for.
+      if (name === 'SIGKILL' && cgroup === undefined) await deliver('SIGSTOP');
+      await deliver(name);
     },
   };
 }
 
-function addDescendants(found: Set<number>, among: readonly Stat[]): void {
-  for (let size = -1; size !== found.size; ) {
-    size = found.size;
-    for (const each of among) if (found.has(each.parent)) found.add(each.pid);
-  }
+/** How often nothing is to be seen before it is believed. */
+const LOOKS = 3;
+
+/** Finds, among processes that may have lost their parent, those with the tag; asks each once. */
+function tagFinder(
+  tag: readonly string[],
+): (
+  all: ReadonlyMap<number, Stat>,
+  candidates: readonly Stat[],
+  known: ReadonlySet<number>,
+) => Promise<readonly number[]> {
+  const asked = new Map<number, number>();
+  let patienceMs = STRANGERS_MS;
+  return async (all, candidates, known) => {
+    // Theirs is the first process, or one that we descend from ourselves.
+    const adopters = lineage(process.pid, all).add(0).add(1);
+    const orphans = candidates.filter(
+      each => adopters.has(each.parent) && !known.has(each.pid) && asked.get(each.pid) !== each.start,
+    );
+    const own = orphans.filter(({ pid }) => realUser(pid) === process.getuid?.());
+    const others = orphans.filter(each => !own.includes(each));
+    const ask = async (among: readonly Stat[], limitMs: number): Promise<readonly number[]> => {
+      const pids = among.map(({ pid }) => pid);
+      const answer = await tagged(pids, tag, limitMs);
+      for (const each of among) if (answer.asked.includes(each.pid)) asked.set(each.pid, each.start);
+      return answer.found;
+    };
+    const found = own.length === 0 ? [] : await ask(own, OWN_MS);
+    if (others.length === 0 || patienceMs <= 0) return found;
+    const since = performance.now();
+    const more = await ask(others, patienceMs);
+    patienceMs -= performance.now() - since;
+    return [...found, ...more];
+  };
 }
 
-export const processId = (pid: number): ProcessId => ({
-  pid,
-  start: stat(pid)?.start ?? null,
-  boot: bootId(),
-});
-
-/** Whether that very process is still there. */
-export function isAlive({ pid, start, boot }: ProcessId): boolean {
-  if (start === null) return send(pid, 0);
-  const found = stat(pid);
-  // A zombie, whose parent does not ask for its status, has a pid and a start all the same.
-  return boot === bootId() && found?.start === start && !found.isZombie;
-}
-
-/** As proc_sys_kernel(5) has it. */
-export const bootId = (): string | null =>
-  attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()) ?? null;
+/** How long those of our own user are asked, each time; and those of others, who can make many that do not answer, in all. */
+const OWN_MS = 1000;
+const STRANGERS_MS = 500;
 
 /**
  * Ends a tree: the signal, then a grace, then SIGKILL to what is left. `hurry` cuts the grace short. Resolves when nothing is left,
@@ -110,63 +188,28 @@ export const bootId = (): string | null =>
  * that ends.
  */
 export async function end(
-  { members, signal }: Tree,
+  { isEmpty, signal }: Tree,
   first: NodeJS.Signals | undefined,
   graceMs: number,
   hurry: AbortSignal,
 ): Promise<void> {
-  if (first !== undefined) signal(first);
+  if (first !== undefined) await signal(first);
   // What is stopped would not hear it.
-  signal('SIGCONT');
+  await signal('SIGCONT');
   // Not by the clock, which hooks set.
   const deadline = performance.now() + graceMs;
   while (performance.now() < deadline && !hurry.aborted) {
-    if (members().length === 0) return;
-    await sleep(POLL_MS);
+    const lookedAt = performance.now();
+    if (await isEmpty()) return;
+    // With a hundred thousand processes on the machine a look takes long.
+    await sleep(Math.max(POLL_MS, 4 * (performance.now() - lookedAt)));
   }
-  for (let round = 0; round < KILL_ROUNDS && members().length > 0; round++) {
-    signal('SIGKILL');
+  const last = performance.now() + KILL_MS;
+  while (performance.now() < last && !(await isEmpty())) {
+    await signal('SIGKILL');
     await sleep(POLL_MS);
   }
 }
 
 const POLL_MS = 50;
-const KILL_ROUNDS = 100;
-
-function processes(): Stat[] | undefined {
-  try {
-    const pids = readdirSync('/proc').filter(name => /^\d+$/.test(name));
-    return pids.length === 0
-      ? undefined
-      : pids.map(name => stat(Number(name))).filter((each): each is Stat => each?.isZombie === false);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Undefined for a process that is gone. */
-function stat(pid: number): Stat | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name of the program, in parentheses, may hold anything.
-    const [state = '', parent, group, session, ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return {
-      pid,
-      parent: Number(parent),
-      group: Number(group),
-      session: Number(session),
-      isZombie: 'ZX'.includes(state),
-      start: Number(rest[15]),
-    };
-  } catch {
-    return undefined;
-  }
-}
-
-function bears(pid: number, mark: readonly string[]): boolean {
-  const entries = new Set(attempt(() => readFileSync(`/proc/${pid}/environ`, 'utf8'))?.split('\0'));
-  return mark.every(entry => entries.has(entry));
-}
-
-/** Whether there is such a process or group. */
-const send = (pid: number, signal: NodeJS.Signals | 0): boolean => attempt(() => kill(pid, signal)) ?? false;
+const KILL_MS = 5000;

@@ -1,68 +1,78 @@
 // The time limit of a hook whose runner was killed with SIGKILL. A small shell waits for the runner's end of a pipe to close, and does
-// nothing else as long as it is open: it costs an appliance less than a second Node.js would.
+// nothing else as long as it is open: it costs an appliance less than a second Node.js would, which is started only then.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import type { Step } from '../types.ts';
+import { attempt } from '../system/errno.ts';
+import { isObject } from '../system/json.ts';
+import type { Trace } from '../types.ts';
+import { endTraced } from './process-tree.ts';
 
 /**
- * Reads a line `DEADLINE GRACE STATE NAME` before each hook, an empty one after it; the deadline is in seconds of uptime, since hooks
- * set the clock, the grace in seconds. At the end of input, if a hook was running, it waits for its end or its deadline, and then ends what bears the session, state
- * and name in its environment.
+ * Reads a line `DEADLINE PID START ORPHAN` before a hook starts and one when it has, an empty one after it; the deadline is in seconds of
+ * uptime, since hooks set the clock. At the end of input, if a hook was running, it waits for the end of its first process or the
+ * deadline, and then has the hook ended by the program that its arguments name. All else comes by the pipe: arguments are for everyone
+ * to read.
  */
 const SCRIPT = `
 while read -r line; do hook=$line; done
 [ -n "$hook" ] || exit 0
-deadline=\${hook%% *} hook=\${hook#* }
-grace=\${hook%% *} hook=\${hook#* }
-state=\${hook%% *} name=\${hook#* }
+read -r deadline pid start orphan <<END
+$hook
+END
 uptime() { read -r now rest </proc/uptime; echo "\${now%.*}"; }
-# Whether there was anything to send it to.
-signal() {
-    sent=
-    for environ in $(grep -lszxF -e "TKLBAM_HOOK_SESSION=$session" /proc/[0-9]*/environ); do
-        for entry in "STATE=$state" "NAME=$name"; do
-            grep -qszxF -e "TKLBAM_HOOK_$entry" "$environ" || continue 2
-        done
-        pid=\${environ#/proc/}
-        kill -s "$1" "\${pid%/*}" && sent=yes
-    done
-    [ -n "$sent" ]
+# Fields 3 and 22 of proc_pid_stat(5); the name of the program before them may hold anything.
+is_running() {
+    [ "$pid" != 0 ] || return 0
+    stat=$(tr '\\n' ' ' <"/proc/$pid/stat") || return 1
+    set -- \${stat##*) }
+    [ "$1" != Z ] && [ "\${20}" = "$start" ]
 }
-session=$1
-while [ "$deadline" -gt "$(uptime)" ]; do signal 0 || exit 0; sleep 1; done
-signal TERM
-signal CONT
-deadline=$(($(uptime) + grace))
-while [ "$deadline" -gt "$(uptime)" ]; do signal 0 || exit 0; sleep 1; done
-for round in 1 2 3 4 5; do signal KILL || break; done
+while [ "$deadline" -gt "$(uptime)" ]; do is_running || exit 0; sleep 1; done
+"$@" "$0" <<END
+$orphan
+END
 `;
 
+/** A hook that has lost its runner: what the program is told on standard input, as JSON. */
+interface Orphan {
+  readonly trace: Trace;
+  readonly graceMs: number;
+}
+
+/** The word by which the program is asked to end one; and the name of the shell. */
+export const END_ORPHAN = 'tklbam-hooks-watchdog';
+
 export interface Watchdog {
-  readonly starts: (step: Step) => void;
+  /** With its first process unknown before it starts. */
+  readonly starts: (trace: Trace, limits: { readonly timeoutMs: number; readonly graceMs: number }) => void;
   readonly ended: () => unknown;
 }
 
 /** Starts it. Undefined where there are no processes or descriptors left for it: the hook will tell. */
-export function watchdog(session: string): Watchdog | undefined {
-  const pipe = open(session);
+export function watchdog(): Watchdog | undefined {
+  const pipe = open();
   if (pipe === undefined) return undefined;
   return {
-    starts: ({ args: [, state], hook: { name }, timeoutMs, graceMs }) => {
+    starts: (trace, { timeoutMs, graceMs }) => {
       const now = uptime();
-      // A line break would end the line.
-      if (now === undefined || timeoutMs === undefined || name.includes('\n')) return;
+      const { leader } = trace;
+      if (now === undefined) return;
+      const orphan: Orphan = { trace, graceMs };
       const deadline = Math.ceil(now + timeoutMs / 1000);
-      pipe.write(`${deadline} ${Math.ceil(graceMs / 1000)} ${state} ${name}\n`);
+      // JSON has no line breaks, and neither blanks at its ends.
+      pipe.write(`${deadline} ${leader?.pid ?? 0} ${leader?.start ?? 0} ${JSON.stringify(orphan)}\n`);
     },
     ended: () => pipe.write('\n'),
   };
 }
 
 /** Its standard input. */
-function open(session: string): Socket | undefined {
+function open(): Socket | undefined {
+  // A single executable has its own path there.
+  const program = process.execPath === process.argv[1] ? [] : process.argv.slice(1, 2);
   try {
-    const child = spawn('/bin/sh', ['-c', SCRIPT, 'tklbam-hooks-watchdog', session], {
+    const child = spawn('/bin/sh', ['-c', SCRIPT, END_ORPHAN, process.execPath, ...program], {
       cwd: '/',
       // A session of its own: what ends the runner must not end it too.
       detached: true,
@@ -78,6 +88,28 @@ function open(session: string): Socket | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What the program does when the shell asks it. Resolves to its exit status. */
+export async function endOrphan(text: string): Promise<number> {
+  const found: unknown = attempt(() => JSON.parse(text));
+  if (!isOrphan(found)) return 2;
+  await endTraced(found.trace, found.graceMs);
+  return 0;
+}
+
+const isOrphan = (found: unknown): found is Orphan =>
+  isObject(found) && typeof found.graceMs === 'number' && isTrace(found.trace);
+
+function isTrace(found: unknown): found is Trace {
+  if (!isObject(found)) return false;
+  const { cgroup, leader, hasOwnGroup, tag } = found;
+  return (
+    (cgroup === null || typeof cgroup === 'string') &&
+    (leader === null || isObject(leader)) &&
+    typeof hasOwnGroup === 'boolean' &&
+    Array.isArray(tag)
+  );
 }
 
 /** Seconds since boot; undefined where there is no /proc, and so no way to find the hook's processes either. */

@@ -1,5 +1,6 @@
 // File descriptors as /proc shows them: what the caller left open, and whether anybody is there to read what a hook says.
-import { closeSync, fstatSync, readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, fstatSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { attempt, errnoOf } from './errno.ts';
 
 /** Of open(2), as Linux has them on all its architectures that Node.js runs on. */
@@ -41,18 +42,20 @@ export function isDead(fd: 1 | 2): boolean {
   }
 }
 
-/** Looked for in all of /proc; without it, the pipe is taken to have one. */
+/**
+ * Whether a pipe that we write to has anybody to read it. poll(2) knows at once, and Node.js has no call for it: bash, whose `read -t 0`
+ * asks it for descriptors that it could not read too. To look for a reader in /proc takes as long as strangers have descriptors.
+ */
 function hasReader(fd: 1 | 2): boolean {
-  const processes = list('/proc').filter(name => /^\d+$/.test(name));
-  const pipe = attempt(() => readlinkSync(`/proc/self/fd/${fd}`));
-  if (processes.length === 0 || pipe === undefined) return true;
-  return processes.some(pid =>
-    list(`/proc/${pid}/fd`).some(each => {
-      if (attempt(() => readlinkSync(`/proc/${pid}/fd/${each}`)) !== pipe) return false;
-      const flags = flagsOf(pid, each);
-      return flags !== undefined && (flags & O_ACCMODE) !== O_WRONLY;
-    }),
-  );
+  const flags = flagsOf('self', String(fd));
+  // We are one ourselves, or cannot tell.
+  if (flags === undefined || (flags & O_ACCMODE) !== O_WRONLY) return true;
+  const { status } = spawnSync('/bin/bash', ['-c', 'read -t 0 -u 3'], {
+    cwd: '/',
+    env: {},
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+  });
+  return status !== 0;
 }
 
 const list = (directory: string): string[] => attempt(() => readdirSync(directory)) ?? [];

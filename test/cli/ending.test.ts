@@ -1,5 +1,7 @@
 // How a run ends: time limits, signals, terminals, and a runner that is killed. Real processes, and nothing left of them.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -7,6 +9,7 @@ import {
   hooksDirectory,
   install,
   place,
+  plainEnvironment,
   programs,
   type Running,
   scratch,
@@ -243,29 +246,61 @@ for (const program of programs) {
       });
     }
 
-    it('no watchdog outlives a run', async t => {
+    it('that holds for any name and any session of the caller’s', async t => {
       const directory = hooksDirectory(t);
-      install(directory, 'succeed');
-      const running = run(t, ['backup', 'pre', '--hooks', directory], {
-        TKLBAM_HOOK_SESSION: `s${process.pid}`,
+      install(directory, 'sleep', ' a  b\n ');
+      const args = ['backup', 'pre', '--hooks', directory];
+      const running = await withLimit(async limit => {
+        const startedMs = performance.now();
+        const env = { ...SHORT.env, TKLBAM_HOOK_SESSION: 'one\ntwo ' };
+        const it = await ready(t, [...args, '--timeout', `${limit}s`], env);
+        it?.child.kill('SIGKILL');
+        return performance.now() - startedMs < limit * 1000 ? it : undefined;
       });
-      assert.deepEqual(await running.ended, [0, '']);
-      const watchdogs = (): boolean =>
-        existsSync('/proc') &&
-        commandLines().some(line => line.endsWith(`tklbam-hooks-watchdog s${process.pid}`));
-      await until('there is no watchdog any more', () => !watchdogs());
+      assert.deepEqual(await running.ended, ['SIGKILL', '']);
+      assert.ok(running.left().length > 0);
+      await gone(running);
+    });
+
+    it('a watchdog does not outlive its run, and says nothing of it in its arguments', async t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'echo-stdin');
+      const session = `s${process.pid}`;
+      const [file, ...args] = [...program.command, 'run', 'backup', 'pre', '--hooks', directory] as const;
+      const env = { ...plainEnvironment, TKLBAM_HOOK_SESSION: session };
+      const child = spawn(file, args, { cwd: '/', env, stdio: ['pipe', 'ignore', 'ignore'] });
+      const mine = (): string[] =>
+        commandLines()
+          .filter(({ parent, words }) => parent === child.pid && words.includes('tklbam-hooks-watchdog'))
+          .map(({ words }) => words);
+      await until('there is a watchdog', () => mine().length > 0);
+      assert.ok(!mine().some(words => words.includes(session)));
+      const watchdogs = commandLines()
+        .filter(({ parent }) => parent === child.pid)
+        .map(({ pid }) => pid);
+      child.stdin.end();
+      await once(child, 'exit');
+      await until('there is no watchdog any more', () => {
+        const left = commandLines().filter(({ words }) => words.includes('tklbam-hooks-watchdog'));
+        return !left.some(({ pid }) => watchdogs.includes(pid));
+      });
     });
   });
 }
 
-function commandLines(): string[] {
+/** With the parent, without /proc none. */
+function commandLines(): { readonly pid: number; readonly parent: number; readonly words: string }[] {
+  if (!existsSync('/proc')) return [];
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
-    .map(pid => {
+    .flatMap(name => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim();
+        const words = readFileSync(`/proc/${name}/cmdline`, 'utf8');
+        const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+        return [{ pid: Number(name), parent, words }];
       } catch {
-        return '';
+        return [];
       }
     });
 }

@@ -1,0 +1,170 @@
+// A control group (cgroups(7), version 2) for all that a hook or a command starts: nothing forks or execs its way out of it, whatever
+// it is called and however quickly it does so, and nobody else gets into it.
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { attempt } from '../system/errno.ts';
+import { send, stat } from '../system/proc.ts';
+
+export interface Cgroup {
+  /** Its directory. */
+  readonly path: string;
+  /** Whether any process is in it, zombies apart. */
+  readonly isPopulated: () => boolean;
+  /** Also those in the cgroups below it. */
+  readonly members: () => readonly number[];
+  /** Sends it to each of them, none of which can fork or end meanwhile. */
+  readonly signal: (signal: NodeJS.Signals) => void;
+  /** What is left goes to the cgroup that it would have been in without us, and ours is removed. */
+  readonly release: () => void;
+}
+
+/**
+ * A new one, below our own: there the limits of the caller's unit hold for it, systemd counts it to that unit, removes it with that at the
+ * latest, and touches no process in it but to end the whole unit. Undefined where there is no cgroup v2, or no right to make one.
+ */
+export function makeCgroup(): Cgroup | undefined {
+  const home = ownCgroup();
+  if (home === undefined) return undefined;
+  sweep(home);
+  const path = `${home}/${PREFIX}${process.pid}-${stat(process.pid)?.start}-${++count}`;
+  try {
+    mkdirSync(path);
+  } catch {
+    return undefined;
+  }
+  return cgroup(path);
+}
+
+/** One that was made by a process that is gone; undefined if it is gone too. */
+export const openCgroup = (path: string): Cgroup | undefined =>
+  NAME.test(path) && read(`${path}/cgroup.events`) !== '' ? cgroup(path) : undefined;
+
+/**
+ * Calls `spawn` while we are in the cgroup ourselves, so that what it starts is in there from its first instruction, with no shell before
+ * it and no moment to fork in. `isInside` if that was so, and we are out of it again.
+ */
+export function spawnInside<T>(
+  { path }: Cgroup,
+  spawn: () => T,
+): { readonly child: T; readonly isInside: boolean } {
+  if (!move(0, path)) return { child: spawn(), isInside: false };
+  let child: T;
+  let isInside = false;
+  try {
+    child = spawn();
+  } finally {
+    isInside = move(0, homeOf(path));
+  }
+  return { child, isInside };
+}
+
+const PREFIX = 'tklbam-hooks-';
+/** With the pid and the start of its maker. */
+const NAME = new RegExp(`/${PREFIX}(\\d+)-(\\d+)-\\d+$`);
+let count = 0;
+
+function cgroup(path: string): Cgroup {
+  return {
+    path,
+    isPopulated: () => /^populated 1$/m.test(read(`${path}/cgroup.events`)),
+    members: () => members(path),
+    signal: signal => {
+      if (signal === 'SIGKILL' && write(`${path}/cgroup.kill`, '1')) return;
+      frozen(path, () => {
+        for (const pid of members(path)) send(pid, signal);
+      });
+    },
+    release: () => {
+      const home = homeOf(path);
+      // What forks may have been missed.
+      for (let round = 0; round < RELEASE_ROUNDS; round++) {
+        const left = pids(path);
+        if (left.length === 0) break;
+        for (const pid of left) move(pid, home);
+      }
+      remove(path);
+    },
+  };
+}
+
+const RELEASE_ROUNDS = 20;
+
+/** Since Linux 5.2. Processes that are in an uninterruptible sleep do not freeze, and do not fork either. */
+function frozen(path: string, work: () => void): void {
+  const isFreezing = write(`${path}/cgroup.freeze`, '1');
+  try {
+    for (let ms = 0; isFreezing && ms < FREEZE_MS && !/^frozen 1$/m.test(read(`${path}/cgroup.events`)); ms++)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    work();
+  } finally {
+    // Also if it was frozen by a process that was killed in the midst of it.
+    write(`${path}/cgroup.freeze`, '0');
+  }
+}
+
+const FREEZE_MS = 50;
+
+/** Of a hook that calls us, those of its hooks are below it. */
+const members = (path: string): number[] => [path, ...below(path)].flatMap(pids);
+
+/** Those of other namespaces have no number here. */
+const pids = (path: string): number[] =>
+  read(`${path}/cgroup.procs`)
+    .split('\n')
+    .map(Number)
+    .filter(pid => pid > 0);
+
+const below = (path: string): string[] =>
+  (attempt(() => readdirSync(path, { withFileTypes: true })) ?? [])
+    .filter(each => each.isDirectory())
+    .map(each => `${path}/${each.name}`)
+    .flatMap(each => [each, ...below(each)]);
+
+/** Those below it first. One that holds a process stays. */
+function remove(path: string): void {
+  for (const each of [path, ...below(path)].toReversed()) attempt(() => rmdirSync(each));
+}
+
+/** Removes what runners that were killed, and daemons that outlived them, have left behind. */
+function sweep(home: string): void {
+  for (const name of attempt(() => readdirSync(home)) ?? []) {
+    const [, pid, start] = NAME.exec(`/${name}`) ?? [];
+    const maker = stat(Number(pid));
+    if (maker?.start !== Number(start) || maker.pid === process.pid) remove(`${home}/${name}`);
+  }
+}
+
+/** The directory of the cgroup that we are in. */
+function ownCgroup(): string | undefined {
+  const [, own] = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup')) ?? [];
+  if (own === undefined) return undefined;
+  for (const line of read('/proc/self/mountinfo').split('\n')) {
+    // proc_pid_mountinfo(5): id, parent, device, root, mount point, options; behind the dash the type.
+    const [fields = '', type = ''] = line.split(' - ');
+    const [, , , root, point] = fields.split(' ').map(unescapeOctal);
+    if (!type.startsWith('cgroup2 ') || root === undefined || point === undefined) continue;
+    const prefix = root === '/' ? '' : root;
+    if (own === root || own.startsWith(`${prefix}/`))
+      return (point + own.slice(prefix.length)).replace(/\/$/, '');
+  }
+  return undefined;
+}
+
+const unescapeOctal = (text: string): string =>
+  text.replace(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8)));
+
+const homeOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
+
+/** 0 is ourselves. */
+const move = (pid: number, path: string): boolean => write(`${path}/cgroup.procs`, String(pid));
+
+const read = (path: string): string => attempt(() => readFileSync(path, 'utf8')) ?? '';
+
+function write(path: string, text: string): boolean {
+  try {
+    // Not created: where there is no such file, the kernel lacks it.
+    writeFileSync(path, text, { flag: 'r+' });
+    return true;
+  } catch {
+    return false;
+  }
+}

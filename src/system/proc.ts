@@ -1,0 +1,94 @@
+// Processes as /proc/PID/stat has them (proc_pid_stat(5)). No file in there that waits for the memory map of a process is read: its
+// owner can hold that for ever.
+import { readdirSync, readFileSync } from 'node:fs';
+import { kill } from 'node:process';
+import type { ProcessId } from '../types.ts';
+import { attempt, errnoOf } from './errno.ts';
+
+export interface Stat {
+  readonly pid: number;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  readonly isZombie: boolean;
+  /** In clock ticks since boot: with the pid, it names one process until the next boot. */
+  readonly start: number;
+}
+
+/** Undefined for a process that is gone. */
+export function stat(pid: number): Stat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name of the program, in parentheses, may hold anything.
+    const [state = '', parent, group, session, ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return {
+      pid,
+      parent: Number(parent),
+      group: Number(group),
+      session: Number(session),
+      isZombie: 'ZX'.includes(state),
+      start: Number(rest[15]),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of a set-user-ID program, who started it. Undefined for a process that is gone. */
+export function realUser(pid: number): number | undefined {
+  const text = attempt(() => readFileSync(`/proc/${pid}/status`, 'latin1'));
+  const [, uid] = /^Uid:\t(\d+)/m.exec(text ?? '') ?? [];
+  return uid === undefined ? undefined : Number(uid);
+}
+
+/** All of them, zombies too, by pid; undefined without /proc. */
+export function processes(): ReadonlyMap<number, Stat> | undefined {
+  const pids = (attempt(() => readdirSync('/proc')) ?? []).filter(name => /^\d+$/.test(name)).map(Number);
+  if (pids.length === 0) return undefined;
+  // The last that was started first: it may be the first to end.
+  const found = pids.toReversed().map(stat);
+  return new Map(found.flatMap(each => (each === undefined ? [] : [[each.pid, each]])));
+}
+
+/** The process and those that it descends from. */
+export function lineage(pid: number, all: ReadonlyMap<number, Stat>): Set<number> {
+  const found = new Set<number>();
+  for (let each = all.get(pid); each !== undefined && !found.has(each.pid); each = all.get(each.parent))
+    found.add(each.pid);
+  return found;
+}
+
+/** Adds to them all that descends from them. */
+export function addDescendants(found: Set<number>, among: readonly Stat[]): void {
+  for (let size = -1; size !== found.size; ) {
+    size = found.size;
+    for (const each of among) if (found.has(each.parent)) found.add(each.pid);
+  }
+}
+
+export const processId = (pid: number): ProcessId => ({
+  pid,
+  start: stat(pid)?.start ?? null,
+  boot: bootId(),
+});
+
+/** Whether that very process is still there. */
+export function isAlive({ pid, start, boot }: ProcessId): boolean {
+  if (start === null) return send(pid, 0);
+  const found = stat(pid);
+  // A zombie, whose parent does not ask for its status, has a pid and a start all the same.
+  return boot === bootId() && found?.start === start && !found.isZombie;
+}
+
+/** As proc_sys_kernel(5) has it. */
+export const bootId = (): string | null =>
+  attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()) ?? null;
+
+/** Signals a process, or the group whose number is `-pid`. Whether there is such a one, be it another user's. */
+export function send(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return kill(pid, signal);
+  } catch (error) {
+    return errnoOf(error) === 'EPERM';
+  }
+}
