@@ -19,7 +19,7 @@ const EXIT_STATUS = [
 const EXAMPLES = [
   'tklbam-hooks list',
   'tklbam-hooks run backup pre --verbose',
-  'tklbam-hooks wrap backup -- restic backup /',
+  'tklbam-hooks wrap backup -- restic backup /etc /srv',
 ];
 
 /** Help for one command, or for all of them. Fits 80 columns. */
