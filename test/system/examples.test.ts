@@ -8,6 +8,7 @@ import { type Chroot, openChroot, SOURCE } from '../support/chroot.ts';
 import { place } from '../support/harness.ts';
 import { repository } from '../support/repository.ts';
 
+const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
 const DOCUMENTATION = 'usr/share/doc/tklbam-hooks';
 const examples = readdirSync(join(repository, 'packaging/examples'));
 const packages = ['sqlite3', 'postgresql', 'procps', 'restic', 'rsync', 'jq', 'dma'];
@@ -127,7 +128,9 @@ test('every example of README does what it says', t => {
       assert.deepEqual([status, stderr], [0, '']);
       assert.match(readFileSync(join(root, 'tmp/package-list'), 'utf8'), /^sqlite3\t3/m);
       rmSync(join(hooks, 'package-list'));
-    } else if (/^(?:install|tklbam-hooks) /.test(block)) {
+    } else if (/^(?:echo|install|tklbam-hooks) /.test(block)) {
+      for (const name of ['services', 'services.conf'])
+        copyFileSync(join(repository, 'hooks.d', name), join(hooks, name));
       const script = `id shop >/dev/null 2>&1 || { ${SHOP}; restic init; }\nmkdir -p /root/dumps\n${block}`;
       const { status, stdout, stderr } = run(['bash', '-euc', script], { env: RESTIC });
       assert.equal(status, 0, block + stdout + stderr);
@@ -137,7 +140,7 @@ test('every example of README does what it says', t => {
   }
   assert.deepEqual(untried, [
     // test/system/package.test.ts
-    'apt install ./tklbam-hooks_1.1.0_amd64.deb',
+    `apt install ./tklbam-hooks_${version}_amd64.deb`,
     // These are how this test is run.
     'build/setup && npm ci && npm run build && npm run demo',
     'build/setup test && npm ci && npm test',
