@@ -23,7 +23,7 @@ const ENDLESS = { env: { TKLBAM_HOOKS_GRACE: '1h' } };
 
 /** Tries with a time limit of so many seconds, and a longer one where the machine was too busy for what has to be done before it. */
 async function withLimit<T>(attempt: (limit: number) => Promise<T | undefined>): Promise<T> {
-  for (const limit of [1, 5, 25, 125]) {
+  for (const limit of [1, 3, 9, 27, 81]) {
     const result = await attempt(limit);
     if (result !== undefined) return result;
   }

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -26,16 +29,24 @@ export interface Program {
 }
 
 /**
- * The bundle, run by the Node.js that is in the executable, and the executable; or, where the package is tested, what
- * TKLBAM_HOOKS_TEST_PROGRAM says (words with blanks between them).
+ * The bundle, run by the Node.js that is in the executable, and the executable; where coverage is measured, the source; where the
+ * package is tested, what TKLBAM_HOOKS_TEST_PROGRAM says (words with blanks between them).
  */
-export const programs: readonly Program[] =
-  process.env.TKLBAM_HOOKS_TEST_PROGRAM === undefined
-    ? [
-        { name: 'bundle', command: [node, bundle()] },
-        { name: 'executable', command: [executable()] },
-      ]
-    : [{ name: 'package', command: words(process.env.TKLBAM_HOOKS_TEST_PROGRAM) }];
+export const programs: readonly Program[] = forms();
+
+function forms(): readonly Program[] {
+  const { TKLBAM_HOOKS_TEST_PROGRAM, NODE_V8_COVERAGE } = process.env;
+  if (TKLBAM_HOOKS_TEST_PROGRAM !== undefined)
+    return [{ name: 'package', command: words(TKLBAM_HOOKS_TEST_PROGRAM) }];
+  if (NODE_V8_COVERAGE !== undefined) {
+    const preload = join(repository, 'test/support/covered.cjs');
+    return [{ name: 'source', command: [node, '--require', preload, join(repository, 'src/main.ts')] }];
+  }
+  return [
+    { name: 'bundle', command: [node, bundle()] },
+    { name: 'executable', command: [executable()] },
+  ];
+}
 
 function words(text: string): [string, ...string[]] {
   const [first = '', ...rest] = text.split(' ');
@@ -224,11 +235,22 @@ function marked(mark: string): number[] {
     .map(Number)
     .filter(pid => {
       try {
-        return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(mark);
+        return startOf(`/proc/${pid}/environ`).split('\0').includes(mark);
       } catch {
         return false;
       }
     });
+}
+
+/** Not the whole: a process of somebody else's may have an environment that no string can hold. */
+function startOf(path: string): string {
+  const descriptor = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(1 << 20);
+    return buffer.toString('latin1', 0, readSync(descriptor, buffer));
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function killIfThere(pid: number): void {

@@ -246,12 +246,7 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
 
     await t.test('the end-to-end suite passes', () => {
       const { status, stdout, stderr } = chroot.run(
-        [
-          `${SOURCE}/node_modules/.bin/node`,
-          '--test',
-          '--test-reporter=tap',
-          `${SOURCE}/test/cli/e2e.test.ts`,
-        ],
+        [`${SOURCE}/build/node`, '--test', '--test-reporter=tap', `${SOURCE}/test/cli/e2e.test.ts`],
         { env: { TKLBAM_HOOKS_TEST_PROGRAM: '/usr/bin/tklbam-hooks', XDG_CACHE_HOME: '/root/cache' } },
       );
       assert.equal(status, 0, stdout + stderr);

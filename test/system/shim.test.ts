@@ -83,12 +83,7 @@ for (const { suite, python, packages } of beds) {
 
     await t.test('the suite of sessions passes, on the installed executable', () => {
       const { status, stdout, stderr } = run(
-        [
-          `${SOURCE}/node_modules/.bin/node`,
-          '--test',
-          '--test-reporter=tap',
-          `${SOURCE}/test/cli/session.test.ts`,
-        ],
+        [`${SOURCE}/build/node`, '--test', '--test-reporter=tap', `${SOURCE}/test/cli/session.test.ts`],
         { env: { TKLBAM_HOOKS_TEST_PROGRAM: '/usr/bin/tklbam-hooks', XDG_CACHE_HOME: '/root/cache' } },
       );
       assert.equal(status, 0, stdout + stderr);
