@@ -63,7 +63,7 @@ async function main(): Promise<number> {
     case 'version':
       return print(`tklbam-hooks ${typeof VERSION === 'string' ? VERSION : '(source)'}\n`);
     case 'list': {
-      const { listings, judged } = await look(request, env);
+      const { listings, judged } = await look(request);
       const entries = inOrder(request.event, judged);
       return print(request.json ? listJson(request, listings, entries) : listText(listings, entries));
     }
@@ -120,7 +120,7 @@ async function checkHooks(
   names: readonly string[],
   env: Environment,
 ): Promise<readonly Finding[]> {
-  const { listings, judged } = await look(settings, env);
+  const { listings, judged } = await look(settings);
   const [{ check }, { missingTool }, { libraryProblems }] = await Promise.all([
     import('./hooks/check.ts'),
     import('./library/fixclock/fixclock.ts'),
@@ -133,7 +133,7 @@ async function run(request: RunRequest, env: Environment): Promise<number> {
   if (!isDirectory(request.cwd)) {
     throw new UsageError(`--cwd '${request.cwd}' is not a directory`);
   }
-  const { listings, judged } = await look(request, env);
+  const { listings, judged } = await look(request);
   const session = env.TKLBAM_HOOK_SESSION || `${Date.now().toString(36)}-${process.pid}`;
   const whole = plan(request, listings, judged, env, session);
   if (request.dryRun) write(1, dryRun(whole));
@@ -303,7 +303,6 @@ function caller(): { pid: number; name: string } {
 
 async function look(
   settings: HookSettings,
-  env: Environment,
 ): Promise<{ listings: readonly Listing[]; judged: readonly Judged[] }> {
   const by: Judge = {
     uid: process.geteuid?.() ?? 0,
@@ -320,7 +319,7 @@ async function look(
 
   // Here, not above: few appliances have profile hooks.
   const { verifier } = await import('./hooks/signature.ts');
-  const verify = verifier(settings.keyrings, env, by.uid);
+  const verify = verifier(settings.keyrings, by.uid);
   const checked = judged.map(
     (each): Judged =>
       isFromAfar(each) ? { hook: each.hook, verdict: judgeSignature(verify(each.hook)) } : each,

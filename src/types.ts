@@ -139,6 +139,7 @@ export interface Finding {
     | 'refused'
     | 'broken'
     | 'unverified'
+    | 'expired-key'
     | 'disabled'
     | 'passed-over'
     | 'empty'
@@ -164,9 +165,11 @@ export interface RunRequest extends Settings {
   readonly verbose: boolean;
 }
 
-/** The first bytes of a file, as `execve(2)` reads them. */
+/** The first bytes of a file, as `execve(2)` reads them. Paths and arguments in it are bytes, a character each (latin1). */
 export type Program =
   | { readonly kind: 'script'; readonly interpreter: string; readonly argument: string }
+  /** A `#!` that the kernel does not follow, since its line is longer than it reads, or names nothing. */
+  | { readonly kind: 'interpreter-line'; readonly fault: 'long' | 'bare' }
   | { readonly kind: 'elf'; readonly machine: number; readonly loader: string | undefined }
   /** No `#!`: `execvp(3)` gives it to /bin/sh. */
   | { readonly kind: 'shell-text' }
@@ -188,10 +191,25 @@ export interface FileFacts {
 }
 
 /** Who owns a directory, and who may write to it. */
-export interface DirectoryFacts {
+export type DirectoryFacts =
+  | { readonly path: string; readonly uid: number; readonly mode: number }
+  /** Where a file system begins that a user mounted, such as `user 1000`: it shows what that user likes. */
+  | { readonly path: string; readonly mountedBy: string };
+
+/** What the kernel loads to run a file: the interpreter of a script, which may be a script itself, or the loader of a program. */
+export interface Interpreter extends InterpreterName {
+  readonly file: FileFacts | { readonly error: string };
+  readonly ancestorDirs: readonly DirectoryFacts[];
+  readonly program: Program | undefined;
+  /** Whether `access(2)` lets us execute it; else the errno name. */
+  readonly access: 'ok' | string;
+}
+
+export interface InterpreterName {
   readonly path: string;
-  readonly uid: number;
-  readonly mode: number;
+  readonly role: 'interpreter' | 'loader';
+  /** The file that asks for it, if it is not the hook itself. */
+  readonly of: string | undefined;
 }
 
 /** What a hook says of itself in comments. */
@@ -219,9 +237,10 @@ export interface Candidate {
   readonly ancestorDirs: readonly DirectoryFacts[];
   /** Of an executable file only; the files behind the others are not opened. */
   readonly program: Program | undefined;
-  /** Whether `access(2)` lets us execute the file, and then its interpreter or loader; else the errno name. */
+  /** Whether `access(2)` lets us execute the file; else the errno name. */
   readonly access: 'ok' | string;
-  readonly interpreterAccess: 'ok' | string;
+  /** What runs it, in the order that the kernel comes to them: none for a static program. */
+  readonly interpreters: readonly Interpreter[];
   readonly header: Header;
 }
 
@@ -230,6 +249,8 @@ export interface Listing {
   readonly source: HookSource;
   /** `absent` is ordinary; any other reason that it cannot be read is its errno name. */
   readonly state: 'read' | 'absent' | { readonly error: string };
+  /** Of the directory, itself among them. */
+  readonly ancestorDirs: readonly DirectoryFacts[];
   readonly candidates: readonly Candidate[];
 }
 
@@ -237,19 +258,33 @@ export interface Listing {
 export type Skip = 'disabled' | 'name' | 'not-a-file' | 'masked' | Unverified;
 
 /** Why a profile hook's signature could not be checked. Passed over, and always told. */
-export type Unverified = 'no-signature' | 'no-keyring' | 'no-gpgv';
+export type Unverified = 'no-signature' | 'no-keyring' | 'no-gpgv' | 'unknown-key';
+
+/** A key as gpgv names it: 16 hexadecimal digits, and a date as ISO 8601, or empty. */
+export interface SigningKey {
+  readonly id: string;
+  readonly date: string;
+}
 
 /** Why a hook must not be run by root. Always told. */
 export type Refusal =
   /** Of the file, or of `directory` on its path. */
   | { readonly kind: 'owner'; readonly uid: number; readonly directory: string | undefined }
   | { readonly kind: 'writable'; readonly mode: number; readonly directory: string | undefined }
+  /** Of a directory on its path, or what is below it: a user mounted it (`by`), and can show us anything. */
+  | { readonly kind: 'user-mount'; readonly by: string; readonly directory: string }
+  /** Of what runs it. */
+  | { readonly kind: 'interpreter'; readonly interpreter: InterpreterName; readonly refusal: Refusal }
   | { readonly kind: 'set-id' }
   | { readonly kind: 'signature'; readonly reason: string; readonly remedy: string };
 
 /** What is known of a profile hook's signature. */
 export type Signature =
-  | { readonly kind: 'good' | Unverified }
+  | { readonly kind: 'good' | 'no-signature' | 'no-keyring' | 'no-gpgv' }
+  /** Made before its key expired, on that date. */
+  | { readonly kind: 'expired-key'; readonly key: SigningKey }
+  /** Made on that date, by a key of none of the keyrings. */
+  | { readonly kind: 'unknown-key'; readonly key: SigningKey }
   | { readonly kind: 'bad'; readonly reason: string; readonly remedy: string };
 
 /** Why a hook that is switched on cannot be started. Always told. */
@@ -263,16 +298,24 @@ export type Defect =
   | { readonly kind: 'crlf' }
   | { readonly kind: 'byte-order-mark' }
   | { readonly kind: 'garbage' }
-  | { readonly kind: 'relative-interpreter'; readonly interpreter: string }
-  | { readonly kind: 'no-interpreter'; readonly interpreter: string }
-  | { readonly kind: 'interpreter-denied'; readonly interpreter: string }
+  | { readonly kind: 'interpreter-line'; readonly fault: 'long' | 'bare' }
   | { readonly kind: 'architecture'; readonly machine: number }
+  | { readonly kind: 'interpreter'; readonly interpreter: InterpreterName; readonly fault: InterpreterFault }
+  /** More interpreters that are scripts themselves than the kernel follows. */
+  | { readonly kind: 'interpreter-depth' }
   /** Found out only on the attempt; the errno name. */
   | { readonly kind: 'system'; readonly code: string };
 
+export type InterpreterFault =
+  | { readonly kind: 'relative' | 'missing' | 'denied' | 'directory' | 'empty' | 'no-program' }
+  | { readonly kind: 'unreachable'; readonly code: string }
+  | { readonly kind: 'architecture'; readonly machine: number };
+
 export type Verdict =
-  | { readonly kind: 'run' }
-  | { readonly kind: 'skip'; readonly why: Skip }
+  /** `expiredKey`: of its signature. */
+  | { readonly kind: 'run'; readonly expiredKey?: SigningKey }
+  /** `key`: of its signature, if that is why. */
+  | { readonly kind: 'skip'; readonly why: Skip; readonly key?: SigningKey }
   | { readonly kind: 'broken'; readonly defect: Defect }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
 
@@ -312,7 +355,13 @@ export interface Plan {
 
 export type Warning =
   | { readonly kind: 'header'; readonly hook: Candidate; readonly line: number; readonly text: string }
-  | { readonly kind: 'unverified'; readonly hook: Candidate; readonly why: Unverified };
+  | {
+      readonly kind: 'unverified';
+      readonly hook: Candidate;
+      readonly why: Unverified;
+      readonly key: SigningKey | undefined;
+    }
+  | { readonly kind: 'expired-key'; readonly hook: Candidate; readonly key: SigningKey };
 
 /** A reason for a run to fail that is not the end of a started hook. */
 export type Failure =
@@ -320,7 +369,12 @@ export type Failure =
   | { readonly kind: 'refused'; readonly hook: Candidate; readonly refusal: Refusal }
   | { readonly kind: 'directory'; readonly source: HookSource; readonly code: string }
   /** `--only` named it. `why` is absent if there is no such entry. */
-  | { readonly kind: 'not-a-hook'; readonly name: string; readonly why: Skip | undefined };
+  | {
+      readonly kind: 'not-a-hook';
+      readonly name: string;
+      readonly why: Skip | undefined;
+      readonly key?: SigningKey;
+    };
 
 /** Each way a hook can end. Failing is a value here, not an exception: it is what we are asked to report. */
 export type Outcome =

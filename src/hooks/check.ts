@@ -2,10 +2,19 @@
 import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
 import { escapeControls } from '../cli/text.ts';
-import { describeDefect, describeRefusal, describeSkip } from '../report/messages.ts';
+import { describeDefect, describeExpiredKey, describeRefusal, describeSkip } from '../report/verdicts.ts';
 import { describeErrno } from '../system/errno.ts';
 import { findProgram, searchPath } from '../system/which.ts';
-import type { Candidate, Environment, Finding, Judged, Listing, Program, Skip } from '../types.ts';
+import type {
+  Candidate,
+  Environment,
+  Finding,
+  Judged,
+  Listing,
+  Program,
+  SigningKey,
+  Skip,
+} from '../types.ts';
 
 /**
  * `names`: of the entries to look at, and no others; empty for all. `missingTool` tells why the clock could not be set; undefined if it
@@ -16,7 +25,7 @@ export function check(
   judged: readonly Judged[],
   names: readonly string[],
   env: Environment,
-  missingTool: (env: Environment) => Why | undefined,
+  missingTool: () => Why | undefined,
   libraryProblems: ReadonlyMap<string, readonly Pick<Why, 'reason' | 'remedy'>[]> = new Map(),
 ): readonly Finding[] {
   const directories = listings.flatMap(({ source, state }): Finding[] => {
@@ -54,38 +63,47 @@ const SWITCH_OFF = 'chmod -x it to disable it';
 
 function ofVerdict(hook: Candidate, verdict: Judged['verdict'], isAsked: boolean): Why[] {
   switch (verdict.kind) {
-    case 'run':
-      return [];
+    case 'run': {
+      const key = verdict.expiredKey;
+      if (key === undefined) return [];
+      return [
+        { kind: 'expired-key', reason: `it ${describeExpiredKey(key)}`, remedy: 'have it signed anew' },
+      ];
+    }
     case 'refuse':
-      return [{ kind: 'refused', ...describeRefusal(verdict.refusal) }];
+      return [{ kind: 'refused', ...describeRefusal(verdict.refusal, hook) }];
     case 'broken':
-      return [{ kind: 'broken', ...describeDefect(verdict.defect) }];
+      return [{ kind: 'broken', ...describeDefect(verdict.defect, hook) }];
     case 'skip':
-      return ofSkip(hook, verdict.why, isAsked);
+      return ofSkip(hook, verdict.why, verdict.key, isAsked);
   }
 }
 
 /** `isAsked`: by its name, so that what is ordinary is told too. */
-function ofSkip({ name, file }: Candidate, why: Skip, isAsked: boolean): Why[] {
+function ofSkip({ name, file }: Candidate, why: Skip, key: SigningKey | undefined, isAsked: boolean): Why[] {
   const isExecutable = 'type' in file && file.type === 'file' && (file.mode & 0o111) !== 0;
   switch (why) {
     case 'no-signature': {
       const remedy = `put NAME.sig beside it, or ${SWITCH_OFF}`;
-      return [{ kind: 'unverified', reason: `it ${describeSkip(why)}`, remedy }];
+      return [{ kind: 'unverified', reason: `it ${describeSkip(why, key)}`, remedy }];
     }
     case 'no-keyring': {
       const remedy = `name one with --keyring or TKLBAM_HOOKS_KEYRING, or ${SWITCH_OFF}`;
-      return [{ kind: 'unverified', reason: `it ${describeSkip(why)}`, remedy }];
+      return [{ kind: 'unverified', reason: `it ${describeSkip(why, key)}`, remedy }];
+    }
+    case 'unknown-key': {
+      const remedy = `add the keyring that has it with --keyring or TKLBAM_HOOKS_KEYRING, have it signed anew, or ${SWITCH_OFF}`;
+      return [{ kind: 'unverified', reason: `it ${describeSkip(why, key)}`, remedy }];
     }
     case 'no-gpgv':
-      return [{ kind: 'unverified', reason: `it ${describeSkip(why)}`, remedy: SWITCH_OFF }];
+      return [{ kind: 'unverified', reason: `it ${describeSkip(why, key)}`, remedy: SWITCH_OFF }];
     case 'name': {
       if (!isExecutable) return [];
       const isLeftover = /\.(?:dpkg|ucf)-[^.]*$/.test(name);
       const remedy = isLeftover
         ? 'compare it with the hook it was left beside, then remove it'
         : `rename it to have it run, or ${SWITCH_OFF}`;
-      return [{ kind: 'passed-over', reason: `it ${describeSkip(why)}, and is executable`, remedy }];
+      return [{ kind: 'passed-over', reason: `it ${describeSkip(why, key)}, and is executable`, remedy }];
     }
     case 'masked':
       return isExecutable
@@ -105,13 +123,13 @@ function ofSkip({ name, file }: Candidate, why: Skip, isAsked: boolean): Why[] {
 function ofHook(
   { name, path, program, header }: Candidate,
   env: Environment,
-  missingTool: (env: Environment) => Why | undefined,
+  missingTool: () => Why | undefined,
 ): Why[] {
   const faults = header.faults.map(({ line, text }): Why => {
     const reason = `line ${line}: cannot read '${escapeControls(text)}'`;
     return { kind: 'header', reason, remedy: 'it is one of timeout=DURATION, failure=warn' };
   });
-  const clock = name === 'fixclock' ? missingTool(env) : undefined;
+  const clock = name === 'fixclock' ? missingTool() : undefined;
   return [
     ...faults,
     ...ofProgram(program, env),

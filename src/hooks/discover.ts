@@ -1,70 +1,111 @@
 // Directories to candidates: facts, no opinions.
-import {
-  accessSync,
-  closeSync,
-  constants,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  type Stats,
-  statSync,
-} from 'node:fs';
-import type { Candidate, DirectoryFacts, FileFacts, Header, HookSource, Listing, Program } from '../types.ts';
-import { ancestorDirs } from './ancestors.ts';
-import { HEAD_SIZE, program } from './exec-format.ts';
+import { accessSync, closeSync, constants, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { decodeBytes, encodeBytes } from '../system/bytes.ts';
+import { errnoOf } from '../system/errno.ts';
+import { userMounts } from '../system/mounts.ts';
+import { resolvePath } from '../system/resolve.ts';
+import type {
+  Candidate,
+  Header,
+  HookSource,
+  Interpreter,
+  InterpreterName,
+  Listing,
+  Program,
+} from '../types.ts';
+import { HEAD_SIZE, MOST_FILES, program } from './exec-format.ts';
 import { NO_HEADER, parseHeader } from './header.ts';
 
-/** What a directory holds, in byte order of the names (strcmp(3), whatever the locale). */
+/** What a directory holds, in byte order of the names (strcmp(3), whatever the locale). Never throws: all that can go wrong is a fact. */
 export function discover(source: HookSource): Listing {
-  let names: Buffer[];
-  try {
-    // Buffers: a name that is not UTF-8 cannot be seen in any other way.
-    names = readdirSync(source.directory, { encoding: 'buffer' });
-  } catch (error) {
-    const code = errnoName(error);
-    return { source, state: code === 'ENOENT' ? 'absent' : { error: code }, candidates: [] };
+  const mounts = userMounts();
+  const path = encodeBytes(source.directory);
+  const { ancestorDirs } = resolvePath(path, mounts);
+  // Its owner could have us wait for ever.
+  const isForeign = ancestorDirs.some(directory => 'mountedBy' in directory);
+  // Buffers: a name that is not UTF-8 cannot be seen in any other way.
+  const names = attempt(() =>
+    isForeign ? [] : readdirSync(Buffer.from(path, 'latin1'), { encoding: 'buffer' }),
+  );
+  if (names.value === undefined) {
+    const state = names.error === 'ENOENT' ? 'absent' : { error: names.error };
+    return { source, state, ancestorDirs, candidates: [] };
   }
-  const directories = ancestorDirs(Buffer.from(source.directory).toString('latin1'));
-  const candidates = names.sort(Buffer.compare).map(name => candidate(source, name, directories));
-  return { source, state: 'read', candidates };
+  const known = new Map<string, Interpreter>();
+  const interpreter: LoadInterpreter = (raw, name) => {
+    const found = known.get(raw) ?? loadInterpreter(raw, name, mounts);
+    known.set(raw, found);
+    return { ...found, ...name };
+  };
+  const candidates = names.value
+    .sort(Buffer.compare)
+    .map(name => candidate(source, name, mounts, interpreter));
+  return { source, state: 'read', ancestorDirs, candidates };
 }
 
-function candidate(source: HookSource, bytes: Buffer, directories: readonly DirectoryFacts[]): Candidate {
+type Mounts = ReturnType<typeof userMounts>;
+type LoadInterpreter = (raw: string, name: InterpreterName) => Interpreter;
+
+function candidate(
+  source: HookSource,
+  bytes: Buffer,
+  mounts: Mounts,
+  interpreter: LoadInterpreter,
+): Candidate {
   const path = Buffer.concat([Buffer.from(`${source.directory}/`), bytes]);
-  const link = attempt(() => (lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined)).value;
-  const file = attempt(() => facts(statSync(path)));
-  const found = {
+  const raw = path.toString('latin1');
+  const { file, ancestorDirs } = resolvePath(raw, mounts);
+  const isProgram = 'type' in file && file.type === 'file' && (file.mode & 0o111) !== 0;
+  const { program, header } = isProgram ? head(path) : { program: undefined, header: NO_HEADER };
+  return {
     source,
     name: bytes.toString(),
     bytes,
     path: path.toString(),
-    link,
-    file: file.value ?? { error: file.error },
-    ancestorDirs: link === undefined ? directories : ancestorDirs(path.toString('latin1')),
-  };
-  const isProgram = file.value?.type === 'file' && (file.value.mode & 0o111) !== 0;
-  const { program: start, header } = isProgram ? head(path) : { program: undefined, header: NO_HEADER };
-  const interpreter =
-    start?.kind === 'script' ? start.interpreter : start?.kind === 'elf' ? start.loader : undefined;
-  return {
-    ...found,
-    program: start,
+    link: mounts.has(raw) ? undefined : attempt(() => readlinkSync(path)).value,
+    file,
+    ancestorDirs,
+    program,
     access: isProgram ? access(path) : 'ok',
-    interpreterAccess: interpreter === undefined ? 'ok' : access(interpreter),
+    interpreters: interpretersOf(program, interpreter),
     header,
   };
 }
 
-function facts(stat: Stats): FileFacts {
+/** As far as the kernel follows them, and they can be followed. */
+function interpretersOf(program: Program | undefined, load: LoadInterpreter): Interpreter[] {
+  const chain: Interpreter[] = [];
+  let raw = program?.kind === 'shell-text' ? '/bin/sh' : wanted(program);
+  let next = program;
+  while (raw !== undefined && chain.length < MOST_FILES - 1) {
+    const role = next?.kind === 'elf' ? 'loader' : 'interpreter';
+    const found = load(raw, { path: decodeBytes(raw), role, of: chain.at(-1)?.path });
+    chain.push(found);
+    next = found.program;
+    // The kernel does not ask what a loader would be loaded by.
+    raw = role === 'loader' ? undefined : wanted(next);
+  }
+  return chain;
+}
+
+function wanted(program: Program | undefined): string | undefined {
+  if (program?.kind === 'script') return program.interpreter;
+  return program?.kind === 'elf' ? program.loader : undefined;
+}
+
+function loadInterpreter(raw: string, name: InterpreterName, mounts: Mounts): Interpreter {
+  // One that is relative leads elsewhere each time.
+  const { file, ancestorDirs } = raw.startsWith('/')
+    ? resolvePath(raw, mounts)
+    : { file: { error: 'ENOENT' }, ancestorDirs: [] };
+  const path = Buffer.from(raw, 'latin1');
+  const isFile = 'type' in file && file.type === 'file';
   return {
-    type: stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other',
-    size: stat.size,
-    uid: stat.uid,
-    gid: stat.gid,
-    mode: stat.mode & 0o7777,
-    modifiedMs: stat.mtimeMs,
+    ...name,
+    file,
+    ancestorDirs,
+    program: isFile ? head(path).program : undefined,
+    access: isFile ? access(path) : 'ok',
   };
 }
 
@@ -89,7 +130,7 @@ function head(path: Buffer): { readonly program: Program; readonly header: Heade
   };
 }
 
-function access(path: string | Buffer): string {
+function access(path: Buffer): string {
   const { error } = attempt(() => accessSync(path, constants.X_OK));
   return error === '' ? 'ok' : error;
 }
@@ -99,12 +140,6 @@ function attempt<T>(look: () => T): { readonly value: T | undefined; readonly er
   try {
     return { value: look(), error: '' };
   } catch (error) {
-    return { value: undefined, error: errnoName(error) };
+    return { value: undefined, error: errnoOf(error) };
   }
-}
-
-/** The name of a system call's error, as errno(3) has it. Anything else is a bug and is thrown on. */
-function errnoName(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  throw error;
 }

@@ -1,6 +1,12 @@
 // What `execve(2)` would make of a file, told from its first bytes.
 import type { Program } from '../types.ts';
 
+/** The kernel reads 256 bytes (BINPRM_BUF_SIZE of linux/binfmts.h), the line break among them. */
+const LONGEST_LINE = 255;
+
+/** How many files the kernel goes through to find the one that it runs (exec_binprm() of fs/exec.c): hook, interpreters, program. */
+export const MOST_FILES = 6;
+
 /** How much of a file `program` wants to see, in bytes. */
 export const HEAD_SIZE = 4096;
 
@@ -16,18 +22,21 @@ export function program(head: Buffer): Program {
   if (line.startsWith('\xef\xbb\xbf')) return { kind: 'byte-order-mark' };
   // POSIX (2.9.1.4 of the shell language): a file whose first line holds a NUL is not a shell script.
   if (!line.startsWith('#!')) return { kind: line.includes('\0') ? 'garbage' : 'shell-text' };
+  if (line.length > LONGEST_LINE) return { kind: 'interpreter-line', fault: 'long' };
   // As in the kernel's binfmt_script.c: blanks around, then one word, then all the rest as one argument.
   const [, interpreter = '', argument = ''] =
     /^#![ \t]*([^ \t\0]*)[ \t]*([^\0]*?)[ \t]*(?:\0|$)/.exec(line) ?? [];
-  if (interpreter === '') return { kind: 'shell-text' };
-  const decode = (text: string): string => Buffer.from(text, 'latin1').toString();
-  return { kind: 'script', interpreter: decode(interpreter), argument: decode(argument) };
+  if (interpreter === '') return { kind: 'interpreter-line', fault: 'bare' };
+  return { kind: 'script', interpreter, argument };
 }
 
 function elf(head: Buffer): Program {
   const is64 = head[4] === 2;
   const littleEndian = head[5] === 1;
   if (head.length < 64) return { kind: 'garbage' };
+  const type = littleEndian ? head.readUInt16LE(16) : head.readUInt16BE(16);
+  // ET_EXEC and ET_DYN of elf.h: objects and core dumps are no programs.
+  if (type !== 2 && type !== 3) return { kind: 'garbage' };
   if (!littleEndian) return { kind: 'elf', machine: head.readUInt16BE(18), loader: undefined };
   const machine = head.readUInt16LE(18);
   const table = is64 ? Number(head.readBigUInt64LE(32)) : head.readUInt32LE(28);
@@ -38,7 +47,7 @@ function elf(head: Buffer): Program {
     if (entry.readUInt32LE(0) !== 3) continue; // PT_INTERP
     const offset = is64 ? Number(entry.readBigUInt64LE(8)) : entry.readUInt32LE(4);
     const end = head.indexOf(0, offset);
-    if (end > offset) return { kind: 'elf', machine, loader: head.toString('utf8', offset, end) };
+    if (end > offset) return { kind: 'elf', machine, loader: head.toString('latin1', offset, end) };
   }
   return { kind: 'elf', machine, loader: undefined };
 }

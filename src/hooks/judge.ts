@@ -1,5 +1,15 @@
 // Candidate to verdict: the whole policy on one page. Pure.
-import type { Candidate, Defect, DirectoryFacts, FileFacts, Refusal, Signature, Verdict } from '../types.ts';
+import { findRefusal } from '../system/trust.ts';
+import type {
+  Candidate,
+  Defect,
+  FileFacts,
+  Interpreter,
+  InterpreterFault,
+  Refusal,
+  Signature,
+  Verdict,
+} from '../types.ts';
 import { isNative } from './exec-format.ts';
 
 /** Who will execute the hooks, by credentials(7), and on what machine. */
@@ -23,11 +33,15 @@ export function judge(hook: Candidate, by: Judge): Verdict {
   if (isPassedOver(hook.name)) return { kind: 'skip', why: 'name' };
   // By its text, since a chroot may have no /dev/null for it to lead to. As systemd masks a unit.
   if (hook.link === '/dev/null') return { kind: 'skip', why: 'masked' };
-  if ('error' in hook.file) return broken(unreachable(hook, hook.file.error));
+  if ('error' in hook.file) {
+    const refusal = findRefusal(undefined, hook.ancestorDirs, by.uid);
+    if (refusal?.kind === 'user-mount') return { kind: 'refuse', refusal };
+    return broken(unreachable(hook, hook.file.error));
+  }
   if (hook.file.type !== 'file') return { kind: 'skip', why: 'not-a-file' };
   if ((hook.file.mode & 0o111) === 0) return { kind: 'skip', why: 'disabled' };
   if (hook.file.size === 0) return { kind: 'skip', why: 'masked' };
-  const refusal = findRefusal(hook.file, hook.ancestorDirs, by.uid);
+  const refusal = findRefusal(hook.file, hook.ancestorDirs, by.uid) ?? findInterpreterRefusal(hook, by.uid);
   if (refusal !== undefined) return { kind: 'refuse', refusal };
   const defect = findDefect(hook, hook.file, by);
   return defect === undefined ? { kind: 'run' } : broken(defect);
@@ -40,6 +54,10 @@ export function judgeSignature(signature: Signature): Verdict {
       return { kind: 'run' };
     case 'bad':
       return { kind: 'refuse', refusal: { ...signature, kind: 'signature' } };
+    case 'expired-key':
+      return { kind: 'run', expiredKey: signature.key };
+    case 'unknown-key':
+      return { kind: 'skip', why: signature.kind, key: signature.key };
     case 'no-signature':
     case 'no-keyring':
     case 'no-gpgv':
@@ -47,19 +65,12 @@ export function judgeSignature(signature: Signature): Verdict {
   }
 }
 
-/**
- * What makes a file one that somebody else than root and `uid` decides on: its own owner and mode, and those of every
- * directory on the way to it. The sticky bit is no excuse: it does not keep a stranger from putting a file there first.
- */
-export function findRefusal(
-  file: Pick<FileFacts, 'uid' | 'mode'>,
-  directories: readonly DirectoryFacts[],
-  uid: number,
-): Refusal | undefined {
-  if ((file.mode & 0o6000) !== 0) return { kind: 'set-id' };
-  for (const { uid: owner, mode, path } of [{ ...file, path: undefined }, ...directories.toReversed()]) {
-    if (owner !== 0 && owner !== uid) return { kind: 'owner', uid: owner, directory: path };
-    if ((mode & 0o022) !== 0) return { kind: 'writable', mode, directory: path };
+/** Of what runs it. A set-id bit does not matter there: the kernel gives nobody more than root has. */
+function findInterpreterRefusal({ interpreters }: Candidate, uid: number): Refusal | undefined {
+  for (const { file, ancestorDirs, path, role, of } of interpreters) {
+    const own = 'error' in file ? undefined : { uid: file.uid, mode: file.mode & 0o777 };
+    const refusal = findRefusal(own, ancestorDirs, uid);
+    if (refusal !== undefined) return { kind: 'interpreter', interpreter: { path, role, of }, refusal };
   }
   return undefined;
 }
@@ -82,20 +93,21 @@ function findDefect(hook: Candidate, file: FileFacts, by: Judge): Defect | undef
     case 'byte-order-mark':
     case 'garbage':
       return { kind: hook.program.kind };
-    case 'elf': {
-      const { machine, loader } = hook.program;
-      if (!isNative(machine, by.arch)) return { kind: 'architecture', machine };
-      return loader === undefined ? undefined : lacking(hook, loader);
-    }
+    case 'interpreter-line':
+      return { kind: 'interpreter-line', fault: hook.program.fault };
+    case 'elf':
+      return isNative(hook.program.machine, by.arch)
+        ? findInterpreterDefect(hook, by)
+        : { kind: 'architecture', machine: hook.program.machine };
     case 'script': {
       const { interpreter, argument } = hook.program;
       // env(1) looks for the argument, carriage return included. Other interpreters may well take one: perl does.
       const isEnv = interpreter.endsWith('/env');
       if (interpreter.endsWith('\r') || (isEnv && argument.endsWith('\r'))) return { kind: 'crlf' };
-      if (!interpreter.startsWith('/')) return { kind: 'relative-interpreter', interpreter };
-      return lacking(hook, interpreter);
+      return findInterpreterDefect(hook, by);
     }
     case 'shell-text':
+      return findInterpreterDefect(hook, by);
     // An ordinary user can run a binary that he may not read; what else is unreadable, the attempt will tell.
     case 'unreadable':
     case undefined:
@@ -103,10 +115,43 @@ function findDefect(hook: Candidate, file: FileFacts, by: Judge): Defect | undef
   }
 }
 
-function lacking(hook: Candidate, interpreter: string): Defect | undefined {
-  if (hook.interpreterAccess === 'ok') return undefined;
-  if (hook.interpreterAccess === 'EACCES') return { kind: 'interpreter-denied', interpreter };
-  return { kind: 'no-interpreter', interpreter };
+/** Of the first of them that keeps the kernel from going on. It then says ENOEXEC for some, and execvp(3) would have a shell read the hook. */
+function findInterpreterDefect({ interpreters }: Candidate, by: Judge): Defect | undefined {
+  for (const each of interpreters) {
+    const fault = findFault(each, by);
+    const { path, role, of } = each;
+    if (fault !== undefined) return { kind: 'interpreter', interpreter: { path, role, of }, fault };
+  }
+  const isProgram = interpreters.at(-1)?.program?.kind !== 'script';
+  return isProgram ? undefined : { kind: 'interpreter-depth' };
+}
+
+function findFault(
+  { path, role, file, program, access }: Interpreter,
+  by: Judge,
+): InterpreterFault | undefined {
+  if (!path.startsWith('/')) return { kind: 'relative' };
+  if ('error' in file) {
+    if (file.error === 'ENOENT' || file.error === 'ENOTDIR') return { kind: 'missing' };
+    return { kind: 'unreachable', code: file.error };
+  }
+  if (file.type === 'directory') return { kind: 'directory' };
+  if (access !== 'ok' || file.type !== 'file') return { kind: 'denied' };
+  if (file.size === 0) return { kind: 'empty' };
+  switch (program?.kind) {
+    case 'elf':
+      return isNative(program.machine, by.arch)
+        ? undefined
+        : { kind: 'architecture', machine: program.machine };
+    case 'script':
+      return role === 'interpreter' ? undefined : { kind: 'no-program' };
+    // As for the hook.
+    case 'unreadable':
+    case undefined:
+      return undefined;
+    default:
+      return { kind: 'no-program' };
+  }
 }
 
 /** Whether the permission bits alone let the judge's user execute the file (path_resolution(7)). */

@@ -1,5 +1,9 @@
 // Order, arguments, working directory, environment. Pure: the plan is whole before the first hook starts.
+
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
+
+import { searchPath } from '../system/which.ts';
+
 import type {
   Candidate,
   Environment,
@@ -9,13 +13,12 @@ import type {
   Listing,
   Plan,
   RunRequest,
+  Skip,
   Step,
+  Unverified,
   Verdict,
   Warning,
 } from '../types.ts';
-
-/** Behind the caller's PATH: cron(8) and Webmin leave the sbin directories out. */
-const STANDARD_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /** What tklbam leaves in its environment for duplicity, and no hook may see: storage credentials and interpreter paths. */
 const WITHHELD = [
@@ -53,7 +56,10 @@ export function plan(
     ...only.flatMap((name): Failure[] => {
       const verdicts = chosen.filter(({ hook }) => hook.name === name).map(({ verdict }) => verdict);
       const skipped = verdicts.find(verdict => verdict.kind === 'skip');
-      return verdicts.every(isSkip) ? [{ kind: 'not-a-hook', name, why: skipped?.why }] : [];
+      const key = skipped?.key;
+      return verdicts.every(isSkip)
+        ? [{ kind: 'not-a-hook', name, why: skipped?.why, ...(key !== undefined && { key }) }]
+        : [];
     }),
     ...entries.flatMap(({ hook, verdict }): Failure[] => {
       if (verdict.kind === 'broken') return [{ kind: 'broken', hook, defect: verdict.defect }];
@@ -96,12 +102,24 @@ export function timeLimit({ header }: Candidate, timeoutMs: number | undefined):
 }
 
 function warnings(hook: Candidate, verdict: Verdict): Warning[] {
-  if (verdict.kind === 'run') return hook.header.faults.map(fault => ({ kind: 'header', hook, ...fault }));
-  const why = verdict.kind === 'skip' ? verdict.why : undefined;
-  return why === 'no-signature' || why === 'no-keyring' || why === 'no-gpgv'
-    ? [{ kind: 'unverified', hook, why }]
-    : [];
+  switch (verdict.kind) {
+    case 'run': {
+      const key = verdict.expiredKey;
+      const faults = hook.header.faults.map((fault): Warning => ({ kind: 'header', hook, ...fault }));
+      return key === undefined ? faults : [...faults, { kind: 'expired-key', hook, key }];
+    }
+    case 'skip': {
+      const { why, key } = verdict;
+      return isUnverified(why) ? [{ kind: 'unverified', hook, why, key }] : [];
+    }
+    case 'broken':
+    case 'refuse':
+      return [];
+  }
 }
+
+const isUnverified = (why: Skip): why is Unverified =>
+  why === 'no-signature' || why === 'no-keyring' || why === 'no-gpgv' || why === 'unknown-key';
 
 const stopsAtFailure = ({ state }: HookEvent): boolean => state === 'pre' || state === 'inspect';
 
@@ -116,15 +134,9 @@ function hookEnvironment({ operation, state }: HookEvent, env: Environment, sess
       TKLBAM_HOOK_ERROR: env.TKLBAM_HOOK_ERROR ?? '',
       TKLBAM_HOOK_FAILED: env.TKLBAM_HOOK_FAILED ?? '',
     }),
-    PATH: completePath(env.PATH),
+    PATH: searchPath(env.PATH),
     TKLBAM_HOOK_OPERATION: operation,
     TKLBAM_HOOK_STATE: state,
     TKLBAM_HOOK_SESSION: session,
   };
-}
-
-/** The PATH of a caller, with each standard directory that it lacks at its end. */
-export function completePath(path: string | undefined): string {
-  const given = path === undefined || path === '' ? [] : path.split(':');
-  return [...given, ...STANDARD_PATH.filter(directory => !given.includes(directory))].join(':');
 }

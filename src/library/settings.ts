@@ -1,11 +1,9 @@
 // NAME.conf beside a ready hook: lines NAME=VALUE, which no shell reads.
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { escapeControls } from '../cli/text.ts';
-import { ancestorDirs } from '../hooks/ancestors.ts';
-import { findRefusal } from '../hooks/judge.ts';
-import { describeRefusal } from '../report/messages.ts';
+import { describePathRefusal } from '../report/verdicts.ts';
 import { parseDefaults } from '../system/defaults.ts';
-import { describeErrno, errnoOf } from '../system/errno.ts';
+import { describeErrno } from '../system/errno.ts';
+import { readTrusted } from '../system/trust.ts';
 import type { Problem, Rule, Values } from './hook.ts';
 
 export interface Settings {
@@ -24,29 +22,20 @@ export function readSettings(
     values: {},
     problems: [{ reason: `its settings '${escapeControls(path)}': ${reason}`, remedy }],
   });
-  let fd: number;
-  try {
-    // O_NONBLOCK: should it be a FIFO, nobody waits for a writer.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch (error) {
-    const code = errnoOf(error);
-    return code === 'ENOENT' ? { values: {}, problems: [] } : problem(describeErrno(code), 'mend that');
-  }
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) return problem('no file', 'remove it');
-    const refusal = findRefusal(
-      { uid: stat.uid, mode: stat.mode & 0o7777 },
-      ancestorDirs(Buffer.from(path).toString('latin1')),
-      uid,
-    );
-    if (refusal !== undefined) {
-      const { reason, remedy } = describeRefusal(refusal);
-      return problem(reason, remedy.split(', ')[0] ?? remedy);
+  const reading = readTrusted(path, uid);
+  switch (reading.kind) {
+    case 'text':
+      return parseSettings(path, reading.text, rules);
+    case 'absent':
+      return { values: {}, problems: [] };
+    case 'not-a-file':
+      return problem('no file', 'remove it');
+    case 'error':
+      return problem(describeErrno(reading.code), 'mend that');
+    case 'refused': {
+      const { reason, remedy } = describePathRefusal(reading.refusal, path);
+      return { values: {}, problems: [{ reason: `its settings: ${reason}`, remedy }] };
     }
-    return parseSettings(path, readFileSync(fd, 'utf8'), rules);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -1,10 +1,7 @@
 // The system programs that ready hooks have their work done by.
 import { spawnSync } from 'node:child_process';
 import { escapeControls } from '../cli/text.ts';
-import { findProgram, searchPath } from '../system/which.ts';
-
-/** Nothing of the caller's, whose PATH is nobody's business here. */
-const PATH = searchPath(undefined);
+import { findHelper, HELPER_ENV } from '../system/which.ts';
 
 export interface Ended {
   /** Null if it could not be started or was killed. */
@@ -14,15 +11,15 @@ export interface Ended {
   readonly reason: string;
 }
 
-export const hasTool = (name: string): boolean => findProgram(name, PATH) !== undefined;
+export const hasTool = (name: string): boolean => findHelper(name) !== undefined;
 
 /** Runs a program of the standard directories, and waits for its end. Its standard input is empty. */
 export function runTool(name: string, ...args: readonly string[]): Ended {
-  const program = findProgram(name, PATH);
+  const program = findHelper(name);
   if (program === undefined) return { status: null, stdout: '', reason: `${name} is not installed` };
   const { status, signal, error, stdout, stderr } = spawnSync(program, args, {
     cwd: '/',
-    env: { PATH, LC_ALL: 'C' },
+    env: HELPER_ENV,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
     maxBuffer: 64 << 20,

@@ -4,7 +4,9 @@ import { timeLimit } from '../hooks/plan.ts';
 import { formatDuration } from '../system/duration.ts';
 import { describeErrno } from '../system/errno.ts';
 import type { Candidate, Finding, Judged, Listing, Plan, Settings, Verdict } from '../types.ts';
-import { reason, showName, showPath } from './messages.ts';
+import { showName, showPath } from './messages.ts';
+import { describeExpiredKey, reason } from './verdicts.ts';
+
 /** The hooks that a run would start, a line each. */
 export const dryRun = ({ steps }: Plan): string =>
   steps.map(({ hook, args }) => `${showPath(hook)} ${args.join(' ')}\n`).join('');
@@ -35,16 +37,18 @@ function directoryNote(listing: Listing | undefined, count: number): string {
 function row({ hook, verdict }: Judged): string[] {
   const left = `  ${status(verdict).padEnd(11)}  `;
   const name = shorten(showName(hook), 80 - left.length);
-  const why = reason(verdict) ?? describeHeader(hook);
+  const why = reason(verdict, hook) ?? describeEnabled(hook, verdict);
   if (why === undefined) return [left + name];
   const oneLine = `${left}${name}  ${why}`;
   if (columns(oneLine) <= 80) return [oneLine];
   return [left + name, ...wrap(why, 80 - left.length - 2).map(line => ' '.repeat(left.length + 2) + line)];
 }
 
-/** What a hook asks for; undefined if nothing. */
-function describeHeader({ header }: Candidate): string | undefined {
+/** What an enabled hook asks for, and the fault of its signature; undefined if nothing. */
+function describeEnabled({ header }: Candidate, verdict: Verdict): string | undefined {
+  const key = verdict.kind === 'run' ? verdict.expiredKey : undefined;
   const asked = [
+    ...(key === undefined ? [] : [describeExpiredKey(key)]),
     ...(header.timeoutMs === undefined
       ? []
       : [`timeout=${header.timeoutMs === 0 ? '0' : formatDuration(header.timeoutMs)}`]),
@@ -81,7 +85,7 @@ export function listJson(
     path: hook.path,
     source: hook.source.kind,
     status: status(verdict),
-    reason: reason(verdict) ?? null,
+    reason: reason(verdict, hook) ?? null,
     timeoutSeconds: (limit => (limit === undefined ? null : limit / 1000))(timeLimit(hook, timeoutMs)),
     failure: hook.header.failure,
   }));

@@ -5,22 +5,20 @@ import { formatDuration } from '../system/duration.ts';
 import { describeErrno } from '../system/errno.ts';
 import type {
   Candidate,
-  Defect,
   Failure,
   HookEvent,
   Operation,
   Outcome,
   Plan,
-  Refusal,
   Report,
   Result,
   ResultEntry,
   SessionRecord,
-  Skip,
   Verdict,
   Warning,
 } from '../types.ts';
 import { commandStatus, EX_TEMPFAIL, isFailure, NOT_FOUND } from './exit-status.ts';
+import { describeDefect, describeExpiredKey, describeRefusal, describeSkip, reason } from './verdicts.ts';
 
 /** The HookError of a result, a line, or the warning where the hook asks for no more; undefined for a success. */
 export function describeResult(plan: Plan, result: Result): string | undefined {
@@ -30,14 +28,14 @@ export function describeResult(plan: Plan, result: Result): string | undefined {
     const { operation, state } = plan.event;
     const hook = `'${showPath(result.step.hook)} ${operation} ${state}'`;
     const why = result.step.failure === 'warn' ? ' as it asks (failure=warn)' : '';
-    return `tklbam-hooks: ${hook} ${describeOutcome(outcome)}, ignoring it${why}`;
+    return `tklbam-hooks: ${hook} ${describeOutcome(outcome, result.step.hook)}, ignoring it${why}`;
   }
   const isLast = plan.steps.at(-1) === result.step;
   const rest =
     (plan.stopAtFailure || outcome.kind === 'interrupted') && !isLast
       ? ', the hooks after it were not run'
       : '';
-  return hookError(result.step.hook, plan.event, `${describeOutcome(outcome)}${rest}`);
+  return hookError(result.step.hook, plan.event, `${describeOutcome(outcome, result.step.hook)}${rest}`);
 }
 
 /** For a signal that came while no hook was running. */
@@ -72,7 +70,7 @@ export const describeDeferral = (command: string): string =>
 export function describeCommand(command: string, outcome: Outcome): string {
   const name = `'${escapeControls(command)}'`;
   if (outcome.kind === 'failed') return `${name} exited with status ${outcome.status}`;
-  if (commandStatus(outcome) !== NOT_FOUND) return `${name} ${describeOutcome(outcome)}`;
+  if (commandStatus(outcome) !== NOT_FOUND) return `${name} ${describeOutcome(outcome, undefined)}`;
   return `${name} could not be started: it is not in PATH, or its interpreter is missing`;
 }
 
@@ -110,7 +108,7 @@ export function describeChanges(before: Plan, after: Plan): string[] {
 
 /** For a hook that was started in a session and cannot be told of its failure. */
 export function describeUntold(path: string, verdict: Verdict | undefined): string {
-  const why = verdict === undefined ? 'is gone' : (reason(verdict) ?? '');
+  const why = verdict === undefined ? 'is gone' : (reason(verdict, undefined) ?? '');
   const subject = verdict === undefined || verdict.kind === 'skip' ? 'it ' : '';
   return `tklbam-hooks: '${escapeControls(path)}' was started, and cannot be told what went wrong: ${subject}${why}`;
 }
@@ -137,12 +135,12 @@ export function localTime(iso: string): string {
 export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure): string {
   switch (failure.kind) {
     case 'broken': {
-      const { reason, remedy } = describeDefect(failure.defect);
+      const { reason, remedy } = describeDefect(failure.defect, failure.hook);
       const rest = stopAtFailure ? 'no hook was run' : 'the other hooks were run';
       return hookError(failure.hook, event, `could not be started: ${reason}, ${rest} (${remedy})`);
     }
     case 'refused': {
-      const { reason, remedy } = describeRefusal(failure.refusal);
+      const { reason, remedy } = describeRefusal(failure.refusal, failure.hook);
       const rest = stopAtFailure ? 'no hook was run' : 'the other hooks were run';
       return hookError(failure.hook, event, `refused: ${reason}, ${rest} (${remedy})`);
     }
@@ -153,7 +151,9 @@ export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure
     }
     case 'not-a-hook': {
       const reason =
-        failure.why === undefined ? 'is in none of the hooks directories' : describeSkip(failure.why);
+        failure.why === undefined
+          ? 'is in none of the hooks directories'
+          : describeSkip(failure.why, failure.key);
       return `tklbam-hooks: no hook to run: '${escapeControls(failure.name)}' ${reason}\nTry 'tklbam-hooks list'.`;
     }
   }
@@ -167,7 +167,9 @@ export function describeWarning(warning: Warning): string {
       return `tklbam-hooks: '${path}': line ${warning.line}: cannot read '${escapeControls(warning.text)}', ignoring it (${known})`;
     }
     case 'unverified':
-      return `tklbam-hooks: '${path}' ${describeSkip(warning.why)}, not running it`;
+      return `tklbam-hooks: '${path}' ${describeSkip(warning.why, warning.key)}, not running it`;
+    case 'expired-key':
+      return `tklbam-hooks: '${path}' ${describeExpiredKey(warning.key)}, running it`;
   }
 }
 
@@ -187,13 +189,13 @@ export function showName({ name, bytes }: Candidate): string {
 /** For `--verbose`. */
 export function describeProgress(result: Result): string {
   const seconds = (result.durationMs / 1000).toFixed(1);
-  return `tklbam-hooks: '${showPath(result.step.hook)}' ${describeOutcome(result.outcome)} after ${seconds} s`;
+  return `tklbam-hooks: '${showPath(result.step.hook)}' ${describeOutcome(result.outcome, result.step.hook)} after ${seconds} s`;
 }
 
 export const describeStart = (hook: Candidate, { operation, state }: HookEvent): string =>
   `tklbam-hooks: '${showPath(hook)}' starts (${operation} ${state})`;
 
-function describeOutcome(outcome: Outcome): string {
+function describeOutcome(outcome: Outcome, hook: Candidate | undefined): string {
   switch (outcome.kind) {
     case 'succeeded':
       return 'succeeded';
@@ -207,140 +209,8 @@ function describeOutcome(outcome: Outcome): string {
     case 'interrupted':
       return `interrupted by signal ${outcome.signal}`;
     case 'not-started': {
-      const { reason, remedy } = describeDefect(outcome.defect);
+      const { reason, remedy } = describeDefect(outcome.defect, hook);
       return `could not be started: ${reason} (${remedy})`;
-    }
-  }
-}
-
-const DISABLE = 'or chmod -x it to disable it';
-
-export function describeDefect(defect: Defect): { readonly reason: string; readonly remedy: string } {
-  switch (defect.kind) {
-    case 'dangling-link':
-      return {
-        reason: `its target '${escapeControls(defect.target)}' is missing`,
-        remedy: 'restore the target, or remove the link',
-      };
-    case 'link-loop':
-      return { reason: 'it is a link that leads back to itself', remedy: 'remove the link' };
-    case 'unreachable':
-      return { reason: describeErrno(defect.code), remedy: `mend that, ${DISABLE}` };
-    case 'name-not-utf8':
-      return { reason: 'its name is not valid UTF-8', remedy: `rename it, ${DISABLE}` };
-    case 'no-permission':
-      return { reason: 'permission denied', remedy: 'run as root, or chmod a+rx it' };
-    case 'noexec':
-      return { reason: 'its file system is mounted noexec', remedy: `remount it with exec, ${DISABLE}` };
-    case 'crlf':
-      return {
-        reason: 'its first line ends in CRLF, as written on Windows',
-        remedy: `sed -i 's/\\r$//' it, ${DISABLE}`,
-      };
-    case 'byte-order-mark':
-      return {
-        reason: 'it starts with a byte order mark',
-        remedy: `sed -i '1s/^\\xef\\xbb\\xbf//' it, ${DISABLE}`,
-      };
-    case 'garbage':
-      return { reason: 'it is neither a script nor a program', remedy: `replace it, ${DISABLE}` };
-    case 'relative-interpreter':
-      return {
-        reason: `its interpreter '${escapeControls(defect.interpreter)}' is not an absolute path`,
-        remedy: `correct its first line, ${DISABLE}`,
-      };
-    case 'no-interpreter':
-      return {
-        reason: `its interpreter '${escapeControls(defect.interpreter)}' is missing`,
-        remedy: `install that, or correct the first line of the hook, ${DISABLE}`,
-      };
-    case 'interpreter-denied':
-      return {
-        reason: `its interpreter '${escapeControls(defect.interpreter)}' cannot be executed`,
-        remedy: `correct its first line, ${DISABLE}`,
-      };
-    case 'architecture':
-      return {
-        reason: `it was built for another architecture (ELF machine ${defect.machine})`,
-        remedy: `install the build for this one, ${DISABLE}`,
-      };
-    case 'system':
-      return describeAttempt(defect.code);
-  }
-}
-
-export function describeRefusal(refusal: Refusal): { readonly reason: string; readonly remedy: string } {
-  switch (refusal.kind) {
-    case 'set-id':
-      return { reason: 'it is set-user-ID or set-group-ID', remedy: `chmod ug-s it, ${DISABLE}` };
-    case 'signature':
-      return { reason: refusal.reason, remedy: `${refusal.remedy}, ${DISABLE}` };
-    case 'owner': {
-      const where = refusal.directory === undefined ? undefined : `'${escapeControls(refusal.directory)}'`;
-      return {
-        reason: `${where ?? 'it'} belongs to user ${refusal.uid}`,
-        remedy: `chown root ${where ?? 'it'}, ${DISABLE}`,
-      };
-    }
-    case 'writable': {
-      const who = (refusal.mode & 0o002) === 0 ? 'its group' : 'everybody';
-      if (refusal.directory === undefined) {
-        return { reason: `it is writable by ${who}`, remedy: `chmod go-w it, ${DISABLE}` };
-      }
-      const where = `'${escapeControls(refusal.directory)}'`;
-      const isShared = (refusal.mode & 0o1002) === 0o1002;
-      return {
-        reason: `${where} is writable by ${who}`,
-        remedy: isShared ? `move the hook out of it, ${DISABLE}` : `chmod go-w ${where}, ${DISABLE}`,
-      };
-    }
-  }
-}
-
-/** What `execve(2)` and `fork(2)` say about a hook that looked well. */
-function describeAttempt(code: string): { readonly reason: string; readonly remedy: string } {
-  const known: Readonly<Record<string, [string, string]>> = {
-    ENOENT: ['it, its interpreter or the directory to run it in is gone', 'it was there when the run began'],
-    EACCES: ['permission denied', 'chmod a+rx it, or see to its interpreter'],
-    ETXTBSY: ['it is open for writing', 'try again when that is done'],
-    E2BIG: ['the environment is too large', 'unset large variables'],
-  };
-  const [reason, remedy] = known[code] ?? [describeErrno(code), 'try again when that is mended'];
-  return { reason, remedy };
-}
-
-export function describeSkip(why: Skip): string {
-  switch (why) {
-    case 'disabled':
-      return 'is not executable (chmod +x enables it)';
-    case 'name':
-      return 'has the name of a backup, package manager or data file';
-    case 'not-a-file':
-      return 'is not a file';
-    case 'masked':
-      return 'is masked (empty, or a link to /dev/null)';
-    case 'no-signature':
-      return 'is a profile hook without a signature';
-    case 'no-keyring':
-      return 'is a profile hook, and there is no keyring to check its signature with';
-    case 'no-gpgv':
-      return 'is a profile hook, and there is no gpgv to check its signature with (apt install gpgv)';
-  }
-}
-
-export function reason(verdict: Verdict): string | undefined {
-  switch (verdict.kind) {
-    case 'run':
-      return undefined;
-    case 'refuse': {
-      const { reason, remedy } = describeRefusal(verdict.refusal);
-      return `${reason} (${remedy})`;
-    }
-    case 'skip':
-      return describeSkip(verdict.why);
-    case 'broken': {
-      const { reason, remedy } = describeDefect(verdict.defect);
-      return `${reason} (${remedy})`;
     }
   }
 }

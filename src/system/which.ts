@@ -1,16 +1,22 @@
-// Where our own tools are: gpgv, and those that set a clock.
+// Where programs are: those that hooks and commands are to find, and our own helpers.
 import { accessSync, constants, statSync } from 'node:fs';
+import type { Environment } from '../types.ts';
+import { pathRefusal } from './trust.ts';
 
-const STANDARD = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Where Debian installs programs, whoever calls: cron(8) and Webmin leave the sbin directories out. */
+export const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * The directories to look for programs in: those of PATH, and behind them the standard ones whatever PATH is (cron(8) and Webmin leave
- * the sbin directories out). A relative one would lead wherever the caller happens to be, and does not count.
+ * The PATH of hooks: that of the caller, with each standard directory that it lacks at its end. A relative or empty entry would lead
+ * wherever the hook happens to be, which may be in what a stranger has backed up, and is left out.
  */
 export function searchPath(path: string | undefined): string {
-  const given = (path ?? '').split(':').filter(directory => directory.startsWith('/'));
-  return [...new Set([...given, ...STANDARD.split(':')])].join(':');
+  return [...new Set([...absolute(path), ...STANDARD_PATH.split(':')])].join(':');
 }
+
+/** The absolute entries of a list of directories with colons between them. */
+export const absolute = (list: string | undefined): string[] =>
+  (list ?? '').split(':').filter(directory => directory.startsWith('/'));
 
 /** The absolute path of a program in the directories of a search path; undefined if it is in none. */
 export function findProgram(name: string, path: string): string | undefined {
@@ -19,6 +25,19 @@ export function findProgram(name: string, path: string): string | undefined {
     .map(directory => `${directory}/${name}`)
     .find(isExecutable);
 }
+
+/**
+ * The absolute path of a program that we start ourselves and believe, as gpgv(1) or flock(1); undefined if there is none. The caller's PATH
+ * does not count, nor does a file or directory that others than root and we can write to, as /usr/local/bin may be for group staff.
+ */
+export function findHelper(name: string): string | undefined {
+  return STANDARD_PATH.split(':')
+    .map(directory => `${directory}/${name}`)
+    .find(file => isExecutable(file) && pathRefusal(file) === undefined);
+}
+
+/** All that a helper gets: nothing of the caller's, of which some variables are code (BASH_ENV, LD_PRELOAD, PYTHONPATH). */
+export const HELPER_ENV: Environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
 function isExecutable(file: string): boolean {
   try {

@@ -48,6 +48,7 @@ interface Case {
 
 const foreign = Buffer.alloc(64);
 foreign.write('\x7fELF\x02\x02\x01', 'latin1');
+foreign.writeUInt16BE(2, 16);
 foreign.writeUInt16BE(22, 18);
 
 const holds =
@@ -148,7 +149,7 @@ const cases: readonly Case[] = [
       {
         kind: 'broken',
         reason: "its interpreter 'sh' is not an absolute path",
-        remedy: `correct its first line, ${disable}`,
+        remedy: `correct the first line of the hook, ${disable}`,
       },
     ],
     make: holds('#!sh\n'),
@@ -513,14 +514,6 @@ for (const program of programs) {
     assert.deepEqual(checks(directory, ['--profile', profile, 'x']), [1, out, '']);
   });
 
-  it('fixclock with a tool in PATH', t => {
-    const directory = hooksDirectory(t);
-    place(directory, 'fixclock', SCRIPT);
-    const bin = scratch(t);
-    place(bin, 'ntpdate', '#!/bin/sh\nexit 1\n');
-    assert.deepEqual(checks(directory, [], { env: { PATH: `${bin}:/usr/bin:/bin` } }), [0, '', '']);
-  });
-
   if (!isRoot) {
     it('a directory that this user may not read', t => {
       const directory = hooksDirectory(t);
@@ -559,7 +552,11 @@ for (const program of programs) {
     const machines: [string, string, boolean][] = [
       ['on a machine without a tool: found', '', true],
       ['in a container without a tool: the host keeps the clock', ': >"$root/.dockerenv"', false],
-      ['with a tool in PATH', 'printf "#!/bin/sh\\n" >"$BIN/ntpdig"; chmod 755 "$BIN/ntpdig"', false],
+      [
+        'with a tool in PATH, which is not used',
+        'printf "#!/bin/sh\\n" >"$BIN/ntpdig"; chmod 755 "$BIN/ntpdig"',
+        true,
+      ],
       ['switched off', 'chmod -x "$HOOK"', false],
     ];
     for (const [what, change, isFound] of machines) {

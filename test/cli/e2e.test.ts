@@ -249,6 +249,7 @@ for (const program of programs) {
 
   const foreign = Buffer.alloc(64);
   foreign.write('\x7fELF\x02\x02\x01', 'latin1');
+  foreign.writeUInt16BE(2, 16);
   foreign.writeUInt16BE(22, 18);
   const disable = 'or chmod -x it to disable it';
   const unstartable: [string, (directory: string) => void, string, string][] = [
@@ -262,13 +263,13 @@ for (const program of programs) {
       'an interpreter that is not executable',
       directory => place(directory, 'x', '#!/etc/passwd\n'),
       "its interpreter '/etc/passwd' cannot be executed",
-      `correct its first line, ${disable}`,
+      `correct the first line of the hook, ${disable}`,
     ],
     [
       'a relative interpreter',
       directory => place(directory, 'x', '#!sh\n'),
       "its interpreter 'sh' is not an absolute path",
-      `correct its first line, ${disable}`,
+      `correct the first line of the hook, ${disable}`,
     ],
     [
       'CRLF after #!',

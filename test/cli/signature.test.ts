@@ -17,6 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { read } from '../../src/hooks/signature.ts';
+import type { Signature } from '../../src/types.ts';
 import {
   ending,
   hooksDirectory,
@@ -41,7 +42,6 @@ const keys = makeKeys(HOOK);
 function remedyOf(reason: string): string {
   const [, remedy] = (
     [
-      [/none of the keyrings$/, 'add the keyring that has the key, or have it signed anew'],
       [/^others than root/, 'chown root and chmod go-w it and the directories above it'],
       [/^the keyring .* is not a file$/, 'name a file'],
       [/is armored/, 'gpg --dearmor it'],
@@ -53,13 +53,21 @@ function remedyOf(reason: string): string {
 }
 const changed = 'its signature is of another file, or it was changed since';
 const damaged = 'its signature is damaged';
-const unknown = 'its signature is by a key that is in none of the keyrings';
+const unknown = (key: string): string =>
+  `is a profile hook, signed on 2020-02-01 with key ${keys.id(key)}, which is in none of the keyrings`;
+const weak = (digest: string): string => `its signature is over ${digest}, which can be forged`;
+const expiredSince = (key: string, date: string): string =>
+  `is signed with key ${keys.id(key)}, which has expired since, on ${date}`;
 const notAFile = 'its signature is not a file';
 const unsigned = 'is a profile hook without a signature';
 const noKeyring = 'is a profile hook, and there is no keyring to check its signature with';
 const noGpgv = 'is a profile hook, and there is no gpgv to check its signature with (apt install gpgv)';
 
-type Fate = { readonly refused: string } | { readonly passedOver: string } | 'run';
+type Fate =
+  | { readonly refused: string }
+  | { readonly passedOver: string }
+  | { readonly warned: string }
+  | 'run';
 
 /** A hook of HOOK's content beside a signature that a case makes. */
 interface Case {
@@ -163,8 +171,19 @@ const cases: readonly Case[] = [
     fate: { refused: 'its signature was made for text, and leaves the line endings open' },
     make: signedAs('text'),
   },
-  { what: 'a signature by another key', fate: { refused: unknown }, make: signedAs('other') },
-  { what: 'a good signature and one by another key', fate: { refused: unknown }, make: signedAs('both') },
+  {
+    what: 'a signature by a key that is in no keyring',
+    fate: { passedOver: unknown('other') },
+    make: signedAs('other'),
+  },
+  {
+    what: 'a good signature and one by a key that is in no keyring',
+    fate: { passedOver: unknown('other') },
+    make: signedAs('both'),
+  },
+  { what: 'a signature over SHA-1', fate: { refused: weak('SHA-1') }, make: signedAs('sha1') },
+  { what: 'a signature over RIPEMD-160', fate: { refused: weak('RIPEMD-160') }, make: signedAs('ripemd160') },
+  { what: 'a signature by a key that certifies itself with SHA-1', fate: 'run', make: signedAs('old') },
   { what: 'an expired signature', fate: { refused: 'its signature has expired' }, make: signedAs('brief') },
   {
     what: 'an expired signature and a good one',
@@ -173,9 +192,14 @@ const cases: readonly Case[] = [
       writeFileSync(sig, Buffer.concat([keys.signature('brief'), keys.signature('binary')])),
   },
   {
-    what: 'a signature by an expired key',
-    fate: { refused: 'the key of its signature has expired' },
+    what: 'a signature by a key that has expired since',
+    fate: { warned: expiredSince('expired', '2020-12-31') },
     make: signedAs('expired'),
+  },
+  {
+    what: 'a signature that was made when its key had expired',
+    fate: { refused: 'its signature was made after its key had expired' },
+    make: signedAs('late'),
   },
   {
     what: 'a signature by a revoked key',
@@ -282,6 +306,19 @@ for (const program of programs) {
   const warning = (path: string, reason: string): string =>
     `tklbam-hooks: '${path}' ${reason}, not running it\n`;
 
+  const lineOf = (path: string, fate: Fate): string => {
+    if (fate === 'run') return '';
+    if ('refused' in fate) return refusal(path, fate.refused, undefined, 'post');
+    return 'warned' in fate
+      ? `tklbam-hooks: '${path}' ${fate.warned}, running it\n`
+      : warning(path, fate.passedOver);
+  };
+  const listedAs = (fate: Fate): [string, string | null] => {
+    if (fate === 'run' || 'warned' in fate) return ['enabled', null];
+    if ('refused' in fate) return ['refused', `${fate.refused} (${remedyOf(fate.refused)})`];
+    return ['passed-over', fate.passedOver];
+  };
+
   test(`${program.name}: signatures`, async t => {
     const profile = makeProfile(t);
     for (const [index, { make }] of cases.entries()) {
@@ -289,7 +326,7 @@ for (const program of programs) {
       place(join(profile, 'hooks.d'), caseName(index), HOOK);
       make(hook, `${hook}.sig`);
     }
-    const keyrings = keyringOptions('subkey', 'expired', 'revoked', 'ahead', 'good');
+    const keyrings = keyringOptions('subkey', 'expired', 'revoked', 'ahead', 'rsa', 'late', 'good');
     const listed = list(profile, keyrings);
     const [status, stdout, stderr] = hooks([
       ...['run', 'backup', 'post', ...withoutLocal, '--profile', profile],
@@ -299,26 +336,23 @@ for (const program of programs) {
     for (const [index, { what, fate }] of cases.entries()) {
       const name = caseName(index);
       const path = `${profile}/hooks.d/${name}`;
-      const isRun = fate === 'run';
-      const line = isRun
-        ? ''
-        : 'refused' in fate
-          ? refusal(path, fate.refused, undefined, 'post')
-          : warning(path, fate.passedOver);
+      const isRun = fate === 'run' || 'warned' in fate;
+      const line = lineOf(path, fate);
       if (isRun) expected.out += printed(profile, name, 'post').length;
       expected.err += line.length;
-      const title = isRun ? 'run' : 'refused' in fate ? 'refused' : 'passed over';
+      const title =
+        fate === 'run'
+          ? 'run'
+          : 'warned' in fate
+            ? 'run with a warning'
+            : 'refused' in fate
+              ? 'refused'
+              : 'passed over';
       await t.test(`${what}: ${title}`, () => {
         const entry = listed.find(each => each.name === name);
-        const reason = isRun
-          ? null
-          : 'refused' in fate
-            ? `${fate.refused} (${remedyOf(fate.refused)})`
-            : fate.passedOver;
-        const state = isRun ? 'enabled' : 'refused' in fate ? 'refused' : 'passed-over';
-        assert.deepEqual([entry?.status, entry?.reason], [state, reason]);
+        assert.deepEqual([entry?.status, entry?.reason], listedAs(fate));
         const told = stderr.split(/(?<=\n)/).filter(each => each.includes(path));
-        assert.deepEqual(told, isRun ? [] : [line]);
+        assert.deepEqual(told, line === '' ? [] : [line]);
         assert.equal(stdout.includes(printed(profile, name, 'post')), isRun);
       });
     }
@@ -406,8 +440,8 @@ for (const program of programs) {
   it('--keyring stands in place of TKLBAM_HOOKS_KEYRING', t => {
     const profile = makeSigned(t, 'x');
     const env = { TKLBAM_HOOKS_KEYRING: keys.keyring('good') };
-    const error = refusal(`${profile}/hooks.d/x`, unknown);
-    assert.deepEqual(backupPre(profile, keyringOptions('other'), { env }), [3, '', error]);
+    const passedOver = warning(`${profile}/hooks.d/x`, unknown('good'));
+    assert.deepEqual(backupPre(profile, keyringOptions('other'), { env }), [0, '', passedOver]);
   });
 
   it('a relative keyring is one of the caller’s directory', t => {
@@ -435,9 +469,9 @@ for (const program of programs) {
     for (const name of ['pubring.kbx', 'trustedkeys.kbx'])
       copyFileSync(join(keys.home, 'pubring.kbx'), join(own, name));
     writeFileSync(join(own, 'gpgv.conf'), `keyring ${keys.keyring('good')}\n`);
-    const error = refusal(`${profile}/hooks.d/x`, unknown);
+    const passedOver = warning(`${profile}/hooks.d/x`, unknown('good'));
     for (const env of [{ HOME: home }, { GNUPGHOME: own }, { HOME: home, GNUPGHOME: own }]) {
-      assert.deepEqual(backupPre(profile, keyringOptions('other'), { env }), [3, '', error]);
+      assert.deepEqual(backupPre(profile, keyringOptions('other'), { env }), [0, '', passedOver]);
     }
   });
 
@@ -522,14 +556,6 @@ for (const program of programs) {
         };
       },
     ],
-    [
-      'is empty',
-      t => {
-        const keyring = join(scratch(t), 'keys.gpg');
-        writeFileSync(keyring, '', { mode: 0o644 });
-        return { keyring, reason: unknown };
-      },
-    ],
     ...(isRoot
       ? ([
           [
@@ -562,46 +588,25 @@ for (const program of programs) {
     });
   }
 
-  it('gpgv gets the keyrings, the signature and the hook, and nothing of the caller’s environment', t => {
+  it('a keyring that is empty: passed over', t => {
     const profile = makeSigned(t, 'x');
-    const bin = scratch(t);
-    const log = join(bin, 'log');
-    place(
-      bin,
-      'gpgv',
-      `#!/bin/sh\n{ printf '[%s]' "$@"; echo; env | sort; } >>'${log}'\nexec /usr/bin/gpgv "$@"\n`,
-    );
-    const env = {
-      PATH: `${bin}:/usr/bin:/bin`,
-      GNUPGHOME: keys.home,
-      LC_ALL: 'de_DE.UTF-8',
-      LD_LIBRARY_PATH: '/x',
-    };
-    assert.deepEqual(backupPre(profile, keyringOptions('other', 'good'), { env }), [
-      0,
-      printed(profile, 'x'),
-      '',
-    ]);
-    const words = ['--status-fd', '1', '--ignore-time-conflict', ...keyringOptions('other', 'good'), '--'];
-    const files = [`${profile}/hooks.d/x.sig`, `${profile}/hooks.d/x`];
-    const args = [...words, ...files].map(word => `[${word}]`).join('');
-    // PWD is of the shell that the log is written by.
-    assert.equal(readFileSync(log, 'utf8'), `${args}\nLC_ALL=C\nPATH=/usr/bin:/bin\nPWD=/\n`);
+    const keyring = join(scratch(t), 'keys.gpg');
+    writeFileSync(keyring, '', { mode: 0o644 });
+    const passedOver = warning(`${profile}/hooks.d/x`, unknown('good'));
+    assert.deepEqual(backupPre(profile, ['--keyring', keyring]), [0, '', passedOver]);
   });
 
-  it('a gpgv that hangs up without a word proves nothing', t => {
-    const profile = makeSigned(t, 'x');
+  it('a gpgv of the caller’s PATH is not asked', t => {
+    const profile = makeProfile(t, 'x');
+    writeFileSync(join(profile, 'hooks.d/x.sig'), 'x');
     const bin = scratch(t);
+    const good =
+      '[GNUPG:] GOODSIG 18CE Good <a@example>\n[GNUPG:] VALIDSIG DCC8 2026-11-23 1 0 4 0 22 8 00 DCC8\n';
+    place(bin, 'gpgv', `#!/bin/sh\ntouch '${bin}/asked'\nprintf '%s' '${good}'\n`);
     const env = { PATH: `${bin}:/usr/bin:/bin` };
-    for (const [body, reason] of [
-      ['exit 0', damaged],
-      ['echo "gpgv: Good signature"; exit 0', damaged],
-      ['kill -KILL $$', 'gpgv could not check its signature (SIGKILL)'],
-    ] as const) {
-      place(bin, 'gpgv', `#!/bin/sh\n${body}\n`);
-      const error = refusal(`${profile}/hooks.d/x`, reason);
-      assert.deepEqual(backupPre(profile, keyringOptions('good'), { env }), [3, '', error]);
-    }
+    const error = refusal(`${profile}/hooks.d/x`, damaged);
+    assert.deepEqual(backupPre(profile, keyringOptions('good'), { env }), [3, '', error]);
+    assert.ok(!existsSync(join(bin, 'asked')));
   });
 
   const disable = 'or chmod -x it to disable it';
@@ -639,7 +644,7 @@ for (const program of programs) {
         chmodSync(join(profile, 'open'), 0o777);
       },
       "'DIR/open' is writable by everybody",
-      `chmod go-w 'DIR/open', ${disable}`,
+      "chmod go-w 'DIR/open', or remove the link to disable it",
     ],
     ...(isRoot
       ? ([
@@ -647,29 +652,25 @@ for (const program of programs) {
             'a hook of another user',
             profile => chownSync(join(profile, 'hooks.d/x'), NOBODY, NOBODY),
             'it belongs to user 65534',
-            `chown root it, ${disable}`,
+            `read it, then chown root it, ${disable}`,
           ],
           [
             'a profile of another user',
             profile => chownSync(profile, NOBODY, NOBODY),
             "'DIR' belongs to user 65534",
-            `chown root 'DIR', ${disable}`,
+            `move the hook out of it, ${disable}`,
           ],
         ] satisfies [string, (profile: string) => void, string, string][])
       : []),
   ];
   for (const [what, spoil, reason, remedy] of untrusted) {
     // Whoever can write there can swap the hook after gpgv has seen it.
-    it(`${what}, well signed: refused before gpgv is asked`, t => {
+    it(`${what}, well signed: refused`, t => {
       const profile = makeSigned(t, 'x');
       spoil(profile);
-      const bin = scratch(t);
-      place(bin, 'gpgv', `#!/bin/sh\ntouch '${bin}/asked'\nexec /usr/bin/gpgv "$@"\n`);
-      const env = { PATH: `${bin}:/usr/bin:/bin` };
       const fill = (text: string): string => text.replaceAll('DIR', profile);
       const error = refusal(`${profile}/hooks.d/x`, fill(reason), fill(remedy));
-      assert.deepEqual(backupPre(profile, keyringOptions('good'), { env }), [3, '', error]);
-      assert.ok(!existsSync(join(bin, 'asked')));
+      assert.deepEqual(backupPre(profile, keyringOptions('good')), [3, '', error]);
     });
   }
 
@@ -700,6 +701,47 @@ for (const program of programs) {
       return ending(spawnSync('unshare', words, { encoding: 'utf8', cwd: '/', env }));
     };
     const backup = ['run', 'backup', 'pre'];
+    /** A shell script in the place of gpgv, which can start that as "$SCRATCH/real". */
+    const inPlaceOfGpgv = (body: string): string =>
+      `cp /usr/bin/gpgv "$SCRATCH/real"; cat >"$SCRATCH/gpgv" <<'EOF'\n#!/bin/sh\n${body}\nEOF\n` +
+      'chmod 755 "$SCRATCH/gpgv"; mount --bind "$SCRATCH/gpgv" /usr/bin/gpgv';
+
+    it('gpgv gets the keyrings, the signature and the hook, and nothing of the caller’s environment', t => {
+      const profile = makeSigned(t, 'x');
+      const log = join(profile, 'log');
+      const change =
+        inPlaceOfGpgv(`{ printf '[%s]' "$@"; echo; env | sort; } >>'${log}'; exec '${profile}/real' "$@"`) +
+        `; cp "$SCRATCH/real" '${profile}/real'; export GNUPGHOME='${keys.home}' LC_ALL=de_DE.UTF-8 LD_LIBRARY_PATH=/x`;
+      const words = [...backup, ...keyringOptions('other', 'good')];
+      assert.deepEqual(apart(t, change, profile, words), [0, printed(profile, 'x'), '']);
+      const options = ['--status-fd', '1', '--ignore-time-conflict', ...keyringOptions('other', 'good')];
+      const args = [...options, '--', '-', `${profile}/hooks.d/x`].map(word => `[${word}]`).join('');
+      // PWD is of the shell that the log is written by.
+      assert.equal(
+        readFileSync(log, 'utf8'),
+        `${args}\nLC_ALL=C\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\nPWD=/\n`,
+      );
+    });
+
+    it('a gpgv that hangs up without a word proves nothing', t => {
+      const profile = makeSigned(t, 'x');
+      for (const [body, reason] of [
+        ['exit 0', damaged],
+        ['echo "gpgv: Good signature"; exit 0', damaged],
+        ['kill -KILL $$', 'gpgv could not check its signature (SIGKILL)'],
+      ] as const) {
+        const error = refusal(`${profile}/hooks.d/x`, reason);
+        const words = [...backup, ...keyringOptions('good')];
+        assert.deepEqual(apart(t, inPlaceOfGpgv(body), profile, words), [3, '', error]);
+      }
+    });
+
+    it('a gpgv that others can write to is none', t => {
+      const profile = makeSigned(t, 'x');
+      const change = `${inPlaceOfGpgv('exit 0')}; chmod 757 /usr/bin/gpgv`;
+      const expected = [0, '', warning(`${profile}/hooks.d/x`, noGpgv)];
+      assert.deepEqual(apart(t, change, profile, [...backup, ...keyringOptions('good')]), expected);
+    });
     const noKeyrings =
       'for d in /etc/apt/trusted.gpg.d /usr/share/keyrings; do [ ! -d $d ] || mount -t tmpfs -o mode=755 none $d; done';
 
@@ -746,8 +788,12 @@ for (const program of programs) {
     it('TurnKey’s keyrings are not asked where others are given', t => {
       const profile = makeSigned(t, 'x');
       const change = `${noKeyrings}\ncp "$GOOD" /usr/share/keyrings/tkl-x.gpg`;
-      const error = refusal(`${profile}/hooks.d/x`, unknown);
-      assert.deepEqual(apart(t, change, profile, [...backup, ...keyringOptions('other')]), [3, '', error]);
+      const passedOver = warning(`${profile}/hooks.d/x`, unknown('good'));
+      assert.deepEqual(apart(t, change, profile, [...backup, ...keyringOptions('other')]), [
+        0,
+        '',
+        passedOver,
+      ]);
     });
   }
 }
@@ -772,14 +818,33 @@ const reports: [string, number, string, string][] = [
     `${sig}[GNUPG:] KEY_CONSIDERED DCC8 0\n[GNUPG:] BADSIG 18CE Good <a@example>\n`,
     changed,
   ],
-  ['a key that is not there', 2, noKey, unknown],
+  ['a key that is not there', 2, noKey, 'unknown-key'],
   ['an expired one', 1, `${sig}${id}[GNUPG:] EXPSIG 18CE Good\n${valid}`, 'its signature has expired'],
   [
-    'an expired key',
+    'a key that had expired',
     0,
     `${sig}[GNUPG:] KEYEXPIRED 1609372800\n${id}[GNUPG:] EXPKEYSIG 4B2A Expired\n${valid}`,
-    'the key of its signature has expired',
+    'its signature was made after its key had expired',
   ],
+  ...['1796000000', '20261130T000000'].map((end): [string, number, string, string] => [
+    `a key that has expired since, at ${end}`,
+    0,
+    `${sig}[GNUPG:] KEYEXPIRED ${end}\n${id}[GNUPG:] EXPKEYSIG 4B2A Expired\n${valid}`,
+    'expired-key',
+  ]),
+  [
+    'a key that has expired, nobody knows when',
+    0,
+    `${sig}${id}[GNUPG:] EXPKEYSIG 4B2A Expired\n${valid}`,
+    'its signature was made after its key had expired',
+  ],
+  [
+    'a key that has expired since, and an older subkey',
+    0,
+    `${sig}[GNUPG:] KEYEXPIRED 1796000000\n[GNUPG:] KEYEXPIRED 1609372800\n${id}[GNUPG:] EXPKEYSIG 4B2A Expired\n${valid}`,
+    'its signature was made after its key had expired',
+  ],
+  ['a digest that can be forged', 0, good.replace(' 8 00 ', ' 2 00 '), weak('SHA-1')],
   [
     'a revoked key',
     0,
@@ -802,8 +867,8 @@ const reports: [string, number, string, string][] = [
   ['an empty file', 2, '[GNUPG:] NODATA 2\n', damaged],
   ['garbage', 2, noData, damaged],
   ['a good one, then garbage', 2, `[GNUPG:] NODATA 3\n${good}`, damaged],
-  ['a good one, then that of another key', 2, good + noKey, unknown],
-  ['that of another key, then a good one', 2, noKey + good, unknown],
+  ['a good one, then that of another key', 2, good + noKey, 'unknown-key'],
+  ['that of another key, then a good one', 2, noKey + good, 'unknown-key'],
   ['a weak digest', 2, `${sig}[GNUPG:] ERRSIG 18CE 1 1 00 1795392094 5 DCC8\n`, damaged],
   // Never seen, and not believed either.
   ['a good one, but another status', 1, good, damaged],
@@ -815,16 +880,22 @@ const reports: [string, number, string, string][] = [
     'a good one in the words of a user id',
     2,
     `${noKey.replace('b@example', '[GNUPG:] GOODSIG 1 x')}`,
-    unknown,
+    'unknown-key',
   ],
   ['lines that only look like a report', 0, good.replaceAll('[GNUPG:]', ' [GNUPG:]'), damaged],
 ];
+const signatures = new Map<string, Signature>([
+  ['good', { kind: 'good' }],
+  ['unknown-key', { kind: 'unknown-key', key: { id: '0DD6', date: '2026-11-23' } }],
+  ['expired-key', { kind: 'expired-key', key: { id: '4B2A', date: '2026-11-30' } }],
+]);
+const bad = (reason: string): Signature => ({
+  kind: 'bad',
+  reason,
+  remedy: remedyOf(reason).replace(/, or chmod -x.*/, ''),
+});
 for (const [what, status, report, expected] of reports) {
   test(`gpgv reports ${what}: ${expected}`, () => {
-    const signature =
-      expected === 'good'
-        ? { kind: 'good' }
-        : { kind: 'bad', reason: expected, remedy: remedyOf(expected).replace(/, or chmod -x.*/, '') };
-    assert.deepEqual(read(status, report), signature);
+    assert.deepEqual(read(status, report), signatures.get(expected) ?? bad(expected));
   });
 }

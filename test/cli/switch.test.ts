@@ -193,7 +193,7 @@ for (const program of programs) {
     const { options, env, conf } = ready(t, 'SERVICES=cron\n');
     run(program, ['enable', 'services', ...options]);
     chmodSync(conf, 0o666);
-    const said = `services: its settings '${conf}': it is writable by everybody (chmod go-w it)\n`;
+    const said = `services: its settings: '${conf}' is writable by everybody (chmod go-w '${conf}')\n`;
     const pre = run(program, ['run', 'backup', 'pre', ...options], { env });
     assert.equal(pre.status, 1);
     assert.ok(pre.stderr.startsWith(said), pre.stderr);

@@ -1,7 +1,16 @@
 // Who may be run: every way in which somebody else than root could decide what a hook does.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  renameSync,
+  symlinkSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
@@ -19,6 +28,15 @@ import {
 
 const NOBODY = 65534;
 const disable = 'or chmod -x it to disable it';
+const unlink = 'or remove the link to disable it';
+
+/** An interpreter that works, in place of the one of the hook `x`. */
+function interpretBy(directory: string, interpreter: string): void {
+  mkdirSync(dirname(interpreter), { recursive: true, mode: 0o755 });
+  copyFileSync('/bin/true', interpreter);
+  chmodSync(interpreter, 0o755);
+  place(directory, 'x', `#!${interpreter}\n`);
+}
 
 /** What is wrong, how to make it so in a directory with the hook `x`, and what is said of it; `DIR` stands for the directory. */
 const refusals: [string, (directory: string) => void, string, string][] = [
@@ -67,7 +85,7 @@ const refusals: [string, (directory: string) => void, string, string][] = [
       symlinkSync('open/x', join(directory, 'x'));
     },
     "'DIR/open' is writable by everybody",
-    `chmod go-w 'DIR/open', ${disable}`,
+    `chmod go-w 'DIR/open', ${unlink}`,
   ],
   [
     'a link to a link in a directory that all can write to, and from there to a good file',
@@ -80,15 +98,76 @@ const refusals: [string, (directory: string) => void, string, string][] = [
       symlinkSync('open/good/x', join(directory, 'x'));
     },
     "'DIR/open' is writable by everybody",
-    `chmod go-w 'DIR/open', ${disable}`,
+    `chmod go-w 'DIR/open', ${unlink}`,
+  ],
+  [
+    'a link to a file that all can write to',
+    directory => {
+      mkdirSync(join(directory, 'closed'), { mode: 0o755 });
+      renameSync(join(directory, 'x'), join(directory, 'closed/x'));
+      chmodSync(join(directory, 'closed/x'), 0o777);
+      symlinkSync('closed/x', join(directory, 'x'));
+    },
+    "its target 'DIR/closed/x' is writable by everybody",
+    `chmod go-w 'DIR/closed/x', ${unlink}`,
+  ],
+  ...[0o1775, 0o2775].map((mode): [string, (directory: string) => void, string, string] => [
+    `a directory further up that a group shares, mode ${mode.toString(8)}`,
+    directory => chmodSync(dirname(directory), mode),
+    "'UP' is writable by its group",
+    `move the hook out of it, ${disable}`,
+  ]),
+  [
+    'a hooks directory that a group shares',
+    directory => chmodSync(directory, 0o2775),
+    "'DIR' is writable by its group",
+    `chmod go-w 'DIR', ${disable}`,
+  ],
+  [
+    'an interpreter that its group can write to',
+    directory => {
+      interpretBy(directory, join(directory, 'bin/true'));
+      chmodSync(join(directory, 'bin/true'), 0o775);
+    },
+    "its interpreter 'DIR/bin/true' is writable by its group",
+    `chmod go-w 'DIR/bin/true', ${disable}`,
+  ],
+  [
+    'an interpreter in a directory that a group shares',
+    directory => {
+      interpretBy(directory, join(directory, 'bin/true'));
+      chmodSync(join(directory, 'bin'), 0o2775);
+    },
+    "'DIR/bin' is writable by its group, and its interpreter 'DIR/bin/true' is in it",
+    `use another interpreter, ${disable}`,
+  ],
+  [
+    'the interpreter of an interpreter that all can write to',
+    directory => {
+      interpretBy(directory, join(directory, 'bin/true'));
+      place(join(directory, 'bin'), 'run', `#!${directory}/bin/true\n`);
+      chmodSync(join(directory, 'bin/true'), 0o777);
+      place(directory, 'x', `#!${directory}/bin/run\n`);
+    },
+    "the interpreter 'DIR/bin/true' of 'DIR/bin/run' is writable by everybody",
+    `chmod go-w 'DIR/bin/true', ${disable}`,
   ],
   ...(isRoot
     ? ([
         [
+          'an interpreter of another user',
+          directory => {
+            interpretBy(directory, join(directory, 'bin/true'));
+            chownSync(join(directory, 'bin/true'), NOBODY, 0);
+          },
+          "its interpreter 'DIR/bin/true' belongs to user 65534",
+          `read 'DIR/bin/true', then chown root 'DIR/bin/true', ${disable}`,
+        ],
+        [
           'a file of another user',
           directory => chownSync(join(directory, 'x'), NOBODY, 0),
           'it belongs to user 65534',
-          `chown root it, ${disable}`,
+          `read it, then chown root it, ${disable}`,
         ],
         [
           'a directory of another user',
@@ -100,7 +179,7 @@ const refusals: [string, (directory: string) => void, string, string][] = [
           'a directory of another user further up',
           directory => chownSync(dirname(directory), NOBODY, 0),
           "'UP' belongs to user 65534",
-          `chown root 'UP', ${disable}`,
+          `move the hook out of it, ${disable}`,
         ],
       ] satisfies [string, (directory: string) => void, string, string][])
     : []),
@@ -222,6 +301,47 @@ for (const program of programs) {
         timeout: PATIENCE_MS,
       });
       assert.deepEqual(ending(ran), [0, '', '']);
+    });
+
+    it('a file system that a user mounted is not even looked at', t => {
+      // Nobody answers there: whoever asks waits for ever.
+      const mount = `
+        import ctypes, os, sys
+        fd = os.open('/dev/fuse', os.O_RDWR)
+        os.set_inheritable(fd, True)
+        options = f'fd={fd},rootmode=40000,user_id=65534,group_id=65534,allow_other'.encode()
+        for directory in sys.argv[1].split(':'):
+            os.mkdir(directory)
+            if ctypes.CDLL(None, use_errno=True).mount(b'evil', directory.encode(), b'fuse', 0, options):
+                raise OSError(ctypes.get_errno(), 'mount')
+            break
+        os.execvp(sys.argv[2], sys.argv[2:])`.replaceAll(/^ {8}/gm, '');
+      const directory = hooksDirectory(t);
+      const evil = join(dirname(directory), 'evil');
+      place(directory, 'a-interpreter', `#!${evil}/sh\n`);
+      symlinkSync(join(evil, 'x'), join(directory, 'b-link'));
+      install(directory, 'succeed', 'c');
+      const inFuse = (...words: string[]) =>
+        ending(
+          spawnSync('unshare', ['-m', 'python3', '-c', mount, evil, ...program.command, ...words], {
+            encoding: 'utf8',
+            cwd: '/',
+            env: plainEnvironment,
+            timeout: 60_000,
+            killSignal: 'SIGKILL',
+          }),
+        );
+      const why = `'${evil}' was mounted by user 65534`;
+      const error = (path: string, reason: string): string =>
+        `HookError: \`${path} backup pre\` refused: ${reason}\n`;
+      assert.deepEqual(inFuse('run', 'backup', 'pre', '--hooks', directory), [
+        3,
+        '',
+        error(
+          `${directory}/a-interpreter`,
+          `${why}, and its interpreter '${evil}/sh' is in it, no hook was run (use another interpreter, ${disable})`,
+        ) + error(`${directory}/b-link`, `${why}, no hook was run (move the hook out of it, ${unlink})`),
+      ]);
     });
 
     it('where somebody else can write, the attack would succeed, and the hook is refused', t => {

@@ -10,18 +10,22 @@ export interface Keys {
   readonly directory: string;
   /** GNUPGHOME of whoever signed: their private keys, and the public ones in a keybox. */
   readonly home: string;
-  /** The path of a keyring. `good`, `other`, `expired`, `revoked`, `subkey` and `ahead` hold one key each; `armored` is `good` in ASCII. */
+  /** The path of a keyring. `armored` is `good` in ASCII; the others hold the key of their name. */
   readonly keyring: (name: string) => string;
+  /** As gpgv names the key. */
+  readonly id: (name: string) => string;
   /** A signature of the content, under the name that `SIGNATURES` has it. */
   readonly signature: (name: string) => Buffer;
 }
 
 const YEARS_AHEAD = ['--faked-system-time', '20370101T000000'];
+/** On 2020-02-01, when all but one of the keys were good. */
 const LONG_AGO = ['--faked-system-time', '20200201T000000'];
+const AFTER = ['--faked-system-time', '20220201T000000'];
 
 /** Whose each signature is, and with what options it was made. */
 const SIGNATURES: Readonly<Record<string, readonly string[]>> = {
-  binary: ['-u', 'good', '--detach-sign'],
+  binary: ['-u', 'good', '--detach-sign', ...LONG_AGO],
   armored: ['-u', 'good', '--detach-sign', '--armor'],
   text: ['-u', 'good', '--detach-sign', '--textmode'],
   inline: ['-u', 'good', '--sign'],
@@ -31,8 +35,13 @@ const SIGNATURES: Readonly<Record<string, readonly string[]>> = {
   ahead: ['-u', 'ahead', '--detach-sign', ...YEARS_AHEAD],
   brief: ['-u', 'good', '--detach-sign', '--default-sig-expire', '1d', ...LONG_AGO],
   subkey: ['-u', 'subkey', '--detach-sign'],
-  other: ['-u', 'other', '--detach-sign'],
-  both: ['-u', 'good', '-u', 'other', '--detach-sign'],
+  other: ['-u', 'other', '--detach-sign', ...LONG_AGO],
+  both: ['-u', 'good', '-u', 'other', '--detach-sign', ...LONG_AGO],
+  sha1: ['-u', 'rsa', '--detach-sign', '--digest-algo', 'SHA1'],
+  ripemd160: ['-u', 'rsa', '--detach-sign', '--digest-algo', 'RIPEMD160'],
+  // By a key that certifies itself with SHA-1, as old ones do.
+  old: ['-u', 'rsa', '--detach-sign', ...LONG_AGO],
+  late: ['-u', 'late', '--detach-sign', ...AFTER],
   expired: ['-u', 'expired', '--detach-sign', ...LONG_AGO],
   revoked: ['-u', 'revoked', '--detach-sign', ...LONG_AGO],
 };
@@ -62,10 +71,12 @@ function fill(directory: string, content: string | Uint8Array): Keys {
     call('gpg', ['--batch', '--quiet', '--yes', '--pinentry-mode', 'loopback', '--passphrase', '', ...args]);
   const ofOld = ['--faked-system-time', '20200101T000000', '--quick-gen-key'];
   const file = (name: string): string => join(directory, name);
+  const ids = new Map<string, string>();
   const signed = file('content');
   writeFileSync(signed, content);
   try {
-    for (const name of ['good', 'other', 'revoked']) gpg(...ofOld, name, 'ed25519', 'sign', 'none');
+    for (const name of ['good', 'other', 'revoked', 'late']) gpg(...ofOld, name, 'ed25519', 'sign', 'none');
+    gpg('--cert-digest-algo', 'SHA1', ...ofOld, 'rsa', 'rsa2048', 'sign', 'none');
     gpg(...ofOld, 'expired', 'ed25519', 'sign', '1y');
     gpg(...ofOld, 'subkey', 'ed25519', 'cert', 'none');
     const fingerprint = (name: string): string =>
@@ -75,12 +86,15 @@ function fill(directory: string, content: string | Uint8Array): Keys {
     for (const [name, options] of Object.entries(SIGNATURES)) {
       gpg(...options, '--output', file(`${name}.sig`), signed);
     }
+    // It ends a year after that; its signature is younger.
+    gpg('--faked-system-time', '20200301T000000', '--quick-set-expire', fingerprint('late'), '1y');
     // gpg keeps a certificate for the day of need, with a colon before its first line as a guard.
     const certificate = join(home, 'openpgp-revocs.d', `${fingerprint('revoked')}.rev`);
     writeFileSync(certificate, readFileSync(certificate, 'utf8').replace(/^:-----BEGIN/m, '-----BEGIN'));
     gpg('--import', certificate);
-    for (const name of ['good', 'other', 'expired', 'revoked', 'subkey', 'ahead']) {
+    for (const name of ['good', 'other', 'expired', 'revoked', 'subkey', 'ahead', 'rsa', 'late']) {
       gpg('--export', '--output', file(`${name}.gpg`), name);
+      ids.set(name, fingerprint(name).slice(-16));
     }
     gpg('--export', '--armor', '--output', file('armored.gpg'), 'good');
   } finally {
@@ -91,6 +105,7 @@ function fill(directory: string, content: string | Uint8Array): Keys {
     directory,
     home,
     keyring: name => file(`${name}.gpg`),
+    id: name => ids.get(name) ?? '',
     signature: name => readFileSync(file(`${name}.sig`)),
   };
 }

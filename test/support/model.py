@@ -104,8 +104,11 @@ def try_out(path):
     # A kernel may have been taught to run others (binfmt_misc); our own program stands for this machine's.
     if is_elf and line[4:6] + line[18:20] != OWN[4:6] + OWN[18:20]:
         return None
+    # The kernel reads no more of a line than that, and runs nothing if nothing is named: a shell would read the hook then.
+    if line.startswith(b'#!') and (len(line) > 255 or line[2:].strip(b' \t') == b''):
+        return None
     # The kernel would take it from the current directory, which is the caller's: no promise.
-    if line.startswith(b'#!') and line[2:].strip(b' \t')[:1] not in (b'/', b''):
+    if line.startswith(b'#!') and line[2:].strip(b' \t')[:1] != b'/':
         return None
     # The shell would look for a program with the mark in its name, and go on with the next line.
     if line.startswith(b'\xef\xbb\xbf'):

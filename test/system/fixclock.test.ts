@@ -16,7 +16,7 @@ import {
   parseServers,
   TOOLS,
 } from '../../src/library/fixclock/fixclock.ts';
-import { searchPath } from '../../src/system/which.ts';
+import { STANDARD_PATH, searchPath } from '../../src/system/which.ts';
 import { cacheDirectory } from '../support/harness.ts';
 import { type NtpServer, startNtpServer } from '../support/ntp-server.ts';
 import { repository } from '../support/repository.ts';
@@ -47,10 +47,9 @@ for (const [value, expected] of serverLists) {
   });
 }
 
-const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 for (const path of [undefined, '', ':', '.', 'bin:../sbin:', ' ']) {
   test(`with PATH ${JSON.stringify(path)}, programs are looked for in the standard directories alone`, () => {
-    assert.equal(searchPath(path), standardPath);
+    assert.equal(searchPath(path), STANDARD_PATH);
   });
 }
 test('directories of PATH come before the standard ones, and none comes twice', () => {
@@ -646,11 +645,29 @@ for (const [name, program, answer] of [
 
 // The tool.
 
-test('the tool gets the environment, the C locale, a whole PATH and nothing to read', () => {
+test('the tool gets nothing of the caller: the C locale, a PATH of the system, and nothing to read', () => {
   const prepare = fake('ntpdate', 'cat; pwd; env | sort >&2; exit 1');
-  const result = onMachine({ prepare, env: { FOO: 'b a r', LC_ALL: 'de_DE.UTF-8', PATH: '/opt' } });
-  assertEnds(result, 1, '', /^Output: {2}\/\n {9}FOO=b a r\n {9}LC_ALL=C\n {9}NTPSERVER=127\.0\.0\.1\n/m);
-  assert.match(result.stderr, new RegExp(`^ {9}PATH=/opt:${standardPath}$`, 'm'));
+  const env = { FOO: 'b a r', LC_ALL: 'de_DE.UTF-8', PATH: '/opt', HOME: '/home/ann', PYTHONPATH: '/tmp' };
+  const result = onMachine({ prepare, env });
+  const lines = ['Output:  /', 'LC_ALL=C', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'PWD=/', ''];
+  assertEnds(result, 1, '', new RegExp(`^${lines.join('\n {9}').trimEnd()}\n$`, 'm'));
+});
+
+for (const [where, put] of [
+  ['the caller’s PATH', 'mkdir -m 755 opt/bin; cp usr/sbin/ntpdate opt/bin'],
+  [
+    'a directory that group staff can write to',
+    'cp usr/sbin/ntpdate usr/local/sbin; chmod 2775 usr/local/sbin',
+  ],
+] as const) {
+  test(`a tool in ${where} is not used`, () => {
+    const prepare = `${fake('ntpdate', 'exit 1')} ${put}; ${done}`;
+    assertEnds(onMachine({ prepare, env: { PATH: '/opt/bin:/usr/bin:/bin' } }), 0, set, '');
+  });
+}
+test('a tool of /usr/local that root alone can write to is used', () => {
+  const prepare = `${done} cp usr/sbin/ntpdate usr/local/sbin; ${fake('ntpdate', 'exit 1')} chmod 755 usr/local/sbin`;
+  assertEnds(onMachine({ prepare }), 0, set, '');
 });
 
 for (const [what, body, result] of [
@@ -697,6 +714,15 @@ test('the hook passes its arguments on, and ends as fixclock does', () => {
   for (const env of [{}, { PATH: '' }, { PATH: '/nonexistent' }]) {
     const result = onMachine({ prepare: program, env, command: ['/bin/sh', hook, 'backup', 'pre'] });
     assertEnds(result, 7, '<fixclock><backup><pre>', '');
+  }
+});
+
+test('the hook does not take what lies in the directory that it is run in', () => {
+  const inDirectory = 'cd /evil; exec /bin/sh "$0" backup pre';
+  const prepare = `${fake('tklbam-hooks', 'exit 7')} mkdir evil; printf '#!/bin/sh\\nexit 9\\n' >evil/tklbam-hooks; chmod 755 evil/tklbam-hooks`;
+  const command = ['/bin/sh', '-c', inDirectory, hook];
+  for (const PATH of ['.:/bin', ':/bin', '/bin:']) {
+    assertEnds(onMachine({ prepare, env: { PATH }, command }), 7, '', '');
   }
 });
 

@@ -2,9 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NO_HEADER } from '../../src/hooks/header.ts';
 import { judge } from '../../src/hooks/judge.ts';
-import type { Candidate, FileFacts } from '../../src/types.ts';
+import type { Candidate, FileFacts, Interpreter, Program } from '../../src/types.ts';
 
 const file: FileFacts = { type: 'file', size: 10, uid: 0, gid: 0, mode: 0o755, modifiedMs: 0 };
+
+const native: Program = { kind: 'elf', machine: 62, loader: undefined };
+
+function interpreter(change: Partial<Interpreter> = {}): Interpreter {
+  return {
+    ...{ path: '/bin/sh', role: 'interpreter', of: undefined, file, ancestorDirs: [], program: native },
+    ...{ access: 'ok', ...change },
+  };
+}
 
 function hook(change: Partial<Candidate> = {}): Candidate {
   const name = change.name ?? 'dump';
@@ -17,7 +26,7 @@ function hook(change: Partial<Candidate> = {}): Candidate {
     file,
     program: { kind: 'script', interpreter: '/bin/sh', argument: '' },
     access: 'ok',
-    interpreterAccess: 'ok',
+    interpreters: [interpreter()],
     ancestorDirs: [],
     header: NO_HEADER,
     ...change,
@@ -61,6 +70,7 @@ const skip = (why: string) => ({ kind: 'skip', why });
 const script = (interpreter: string, argument = '') => ({
   program: { kind: 'script', interpreter, argument } as const,
 });
+const line = (fault: 'long' | 'bare') => ({ program: { kind: 'interpreter-line', fault } as const });
 const elf = (machine: number, loader?: string) => ({ program: { kind: 'elf', machine, loader } as const });
 
 const cases: [string, Partial<Candidate>, unknown][] = [
@@ -92,17 +102,8 @@ const cases: [string, Partial<Candidate>, unknown][] = [
   ['CRLF', script('/bin/sh\r'), broken('crlf')],
   ['CRLF behind env', script('/usr/bin/env', 'python3\r'), broken('crlf')],
   ['CRLF behind another interpreter, which may take it', script('/usr/bin/perl', '-w\r'), { kind: 'run' }],
-  ['a relative interpreter', script('sh'), broken('relative-interpreter', { interpreter: 'sh' })],
-  [
-    'a missing interpreter',
-    { ...script('/x'), interpreterAccess: 'ENOENT' },
-    broken('no-interpreter', { interpreter: '/x' }),
-  ],
-  [
-    'an interpreter that is not executable',
-    { ...script('/x'), interpreterAccess: 'EACCES' },
-    broken('interpreter-denied', { interpreter: '/x' }),
-  ],
+  ['a first line that is too long', line('long'), broken('interpreter-line', { fault: 'long' })],
+  ['a first line without an interpreter', line('bare'), broken('interpreter-line', { fault: 'bare' })],
   ['a byte order mark', { program: { kind: 'byte-order-mark' } }, broken('byte-order-mark')],
   ['garbage', { program: { kind: 'garbage' } }, broken('garbage')],
   ['no #!', { program: { kind: 'shell-text' } }, { kind: 'run' }],
@@ -110,15 +111,58 @@ const cases: [string, Partial<Candidate>, unknown][] = [
   ['a program of this architecture', elf(62, '/lib64/ld-linux-x86-64.so.2'), { kind: 'run' }],
   ['its 32-bit kin', elf(3), { kind: 'run' }],
   ['another architecture', elf(183), broken('architecture', { machine: 183 })],
-  [
-    'a program without its loader',
-    { ...elf(62, '/lib/ld-musl.so'), interpreterAccess: 'ENOENT' },
-    broken('no-interpreter', { interpreter: '/lib/ld-musl.so' }),
-  ],
 ];
 for (const [what, change, expected] of cases) {
   test(`judged: ${what}`, () => assert.deepEqual(judge(hook(change), byRoot), expected));
 }
+
+const nested = { path: '/y', of: '/bin/sh' };
+const wrapper: Program = { kind: 'script', interpreter: '/y', argument: '' };
+const faults: [string, Partial<Interpreter>[], object][] = [
+  ['relative', [{ path: 'sh', file: { error: 'ENOENT' } }], { kind: 'relative' }],
+  ['missing', [{ file: { error: 'ENOENT' } }], { kind: 'missing' }],
+  ['below what is no directory', [{ file: { error: 'ENOTDIR' } }], { kind: 'missing' }],
+  ['a loop of links', [{ file: { error: 'ELOOP' } }], { kind: 'unreachable', code: 'ELOOP' }],
+  ['not executable', [{ access: 'EACCES' }], { kind: 'denied' }],
+  ['a FIFO', [{ file: { ...file, type: 'other' } }], { kind: 'denied' }],
+  ['a directory', [{ file: { ...file, type: 'directory' } }], { kind: 'directory' }],
+  ['empty', [{ file: { ...file, size: 0 }, program: { kind: 'shell-text' } }], { kind: 'empty' }],
+  ['text without #!', [{ program: { kind: 'shell-text' } }], { kind: 'no-program' }],
+  [
+    'text with a #! too long',
+    [{ program: { kind: 'interpreter-line', fault: 'long' } }],
+    { kind: 'no-program' },
+  ],
+  ['garbage', [{ program: { kind: 'garbage' } }], { kind: 'no-program' }],
+  [
+    'of another architecture',
+    [{ program: { ...native, machine: 183 } }],
+    { kind: 'architecture', machine: 183 },
+  ],
+  [
+    'a script without its own',
+    [{ program: wrapper }, { ...nested, file: { error: 'ENOENT' } }],
+    { kind: 'missing' },
+  ],
+  ['a loader that is missing', [{ role: 'loader', file: { error: 'ENOENT' } }], { kind: 'missing' }],
+  ['a loader that is a script', [{ role: 'loader', program: wrapper }], { kind: 'no-program' }],
+];
+for (const [what, chain, fault] of faults) {
+  test(`judged: an interpreter that is ${what}`, () => {
+    const interpreters = chain.map(interpreter);
+    const { path, role, of } = interpreters.at(-1) ?? interpreter();
+    const expected = broken('interpreter', { interpreter: { path, role, of }, fault });
+    assert.deepEqual(judge(hook({ interpreters }), byRoot), expected);
+  });
+}
+test('judged: an interpreter that is a script', () => {
+  const interpreters = [interpreter({ program: wrapper }), interpreter(nested)];
+  assert.deepEqual(judge(hook({ interpreters }), byRoot), { kind: 'run' });
+});
+test('judged: interpreters that are scripts, more than the kernel follows', () => {
+  const interpreters = Array.from({ length: 5 }, () => interpreter({ program: wrapper }));
+  assert.deepEqual(judge(hook({ interpreters }), byRoot), broken('interpreter-depth'));
+});
 
 const denials: [string, FileFacts, string][] = [
   ['its owner only', { ...file, uid: 0, mode: 0o700 }, 'no-permission'],
@@ -186,4 +230,40 @@ test('a hook that is refused and broken is refused', () => {
 test('what is disabled or passed over is not refused', () => {
   assert.deepEqual(judge(hook({ file: { ...file, mode: 0o666 } }), byRoot), skip('disabled'));
   assert.deepEqual(judge(hook({ name: 'a.bak', file: { ...file, mode: 0o777 } }), byRoot), skip('name'));
+});
+
+const strangers: [string, Partial<Interpreter>, object][] = [
+  ['of a stranger', { file: { ...file, uid: 1000 } }, { kind: 'owner', uid: 1000, directory: undefined }],
+  [
+    'that its group can write to',
+    { file: { ...file, mode: 0o775 } },
+    { kind: 'writable', mode: 0o775, directory: undefined },
+  ],
+  [
+    'in a directory of a stranger',
+    { ancestorDirs: [{ path: '/x', uid: 1000, mode: 0o755 }] },
+    { kind: 'owner', uid: 1000, directory: '/x' },
+  ],
+  [
+    'in what a user mounted',
+    { ancestorDirs: [{ path: '/x', mountedBy: 'user 1000' }] },
+    { kind: 'user-mount', by: 'user 1000', directory: '/x' },
+  ],
+];
+for (const [what, change, refusal] of strangers) {
+  test(`a hook with an interpreter ${what} is refused`, () => {
+    const { path, role, of, ...facts } = interpreter(change);
+    const expected = refuse({ kind: 'interpreter', interpreter: { path, role, of }, refusal });
+    assert.deepEqual(judge(hook({ interpreters: [{ path, role, of, ...facts }] }), byRoot), expected);
+  });
+}
+test('an interpreter that is set-id is as good as another one', () => {
+  const interpreters = [interpreter({ file: { ...file, mode: 0o4755 } })];
+  assert.deepEqual(judge(hook({ interpreters }), byRoot), { kind: 'run' });
+});
+test('what a user mounted is refused, whatever is there', () => {
+  const ancestorDirs = [{ path: '/x', mountedBy: 'user 1000' }];
+  const expected = refuse({ kind: 'user-mount', by: 'user 1000', directory: '/x' });
+  assert.deepEqual(judge(hook({ ancestorDirs }), byRoot), expected);
+  assert.deepEqual(judge(hook({ ancestorDirs, file: { error: 'EPERM' } }), byRoot), expected);
 });

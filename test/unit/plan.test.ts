@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NO_HEADER } from '../../src/hooks/header.ts';
-import { completePath, plan } from '../../src/hooks/plan.ts';
+import { plan } from '../../src/hooks/plan.ts';
+import { searchPath } from '../../src/system/which.ts';
 import type {
   Candidate,
   Environment,
@@ -26,7 +27,7 @@ function judged(source: HookSource, name: string, verdict: Verdict = { kind: 'ru
     file: { type: 'file', size: 1, uid: 0, gid: 0, mode: 0o755, modifiedMs: 0 },
     program: { kind: 'shell-text' },
     access: 'ok',
-    interpreterAccess: 'ok',
+    interpreters: [],
     ancestorDirs: [],
     header: NO_HEADER,
   };
@@ -88,13 +89,16 @@ test('post: the other hooks run if one cannot be started', () => {
 test('pre: nothing runs if a directory cannot be read', () => {
   const made = planned({
     state: 'pre',
-    listings: [{ source: local, state: { error: 'EACCES' }, candidates: [] }],
+    listings: [{ source: local, state: { error: 'EACCES' }, ancestorDirs: [], candidates: [] }],
   });
   assert.deepEqual(paths(made), []);
   assert.deepEqual(made.failures, [{ kind: 'directory', source: local, code: 'EACCES' }]);
 });
 test('an absent directory is no failure', () => {
-  const made = planned({ state: 'pre', listings: [{ source: local, state: 'absent', candidates: [] }] });
+  const made = planned({
+    state: 'pre',
+    listings: [{ source: local, state: 'absent', ancestorDirs: [], candidates: [] }],
+  });
   assert.deepEqual(made.failures, []);
 });
 
@@ -155,11 +159,14 @@ const whole = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const pathCases: [string | undefined, string][] = [
   [undefined, whole],
   ['', whole],
+  [':', whole],
+  ['.:bin:', whole],
+  [':/opt/x::./y:', `/opt/x:${whole}`],
   [whole, whole],
   ['/opt/x:/bin', '/opt/x:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin'],
 ];
 for (const [given, expected] of pathCases) {
-  test(`PATH '${given}' is completed`, () => assert.equal(completePath(given), expected));
+  test(`PATH '${given}' is completed`, () => assert.equal(searchPath(given), expected));
 }
 
 for (const [env, graceMs] of [

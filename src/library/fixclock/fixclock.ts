@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { escapeControls } from '../../cli/text.ts';
-import { findProgram, searchPath } from '../../system/which.ts';
+import { findHelper, HELPER_ENV } from '../../system/which.ts';
 import type { Environment, HookEvent } from '../../types.ts';
 
 export interface Answer {
@@ -21,19 +21,18 @@ const PROBE_S = 5;
 
 /**
  * Sets the clock, unless a container's host or a time daemon keeps it. Does nothing in the states but `pre`.
- * `env` is the caller's over /etc/default/tklbam-hooks. Its NTPSERVER, FIXCLOCK and PATH count; the tool gets all of it.
+ * `env` is the caller's over /etc/default/tklbam-hooks. Its NTPSERVER and FIXCLOCK count; no program gets any of it.
  * Starts programs and waits for them.
  */
 export function fixclock(event: HookEvent, env: Environment): Answer {
   if (event.state !== 'pre') return { status: 0, out: '', err: '' };
-  const programs = programsOf(env);
   const known = env.FIXCLOCK === undefined || env.FIXCLOCK === '' || env.FIXCLOCK === 'warn';
   const complaint = known
     ? ''
     : `fixclock: FIXCLOCK is '${escapeControls(env.FIXCLOCK ?? '')}', it can only be 'warn', ignoring it\n`;
   const say = (text: string): Answer => ({ status: 0, out: `fixclock: ${text}\n`, err: complaint });
 
-  const container = findContainer(programs);
+  const container = findContainer();
   if (container !== undefined) {
     return say(`this is a container (${escapeControls(container)}), the host keeps the clock`);
   }
@@ -47,9 +46,8 @@ export function fixclock(event: HookEvent, env: Environment): Answer {
 }
 
 /** Why the clock could not be set on this machine, and what to do about it; undefined if it could, or need not be. */
-export function missingTool(env: Environment) {
-  const programs = programsOf(env);
-  if (findTool(programs) !== undefined || findContainer(programs) !== undefined) return undefined;
+export function missingTool() {
+  if (findTool(programs) !== undefined || findContainer() !== undefined) return undefined;
   return {
     kind: 'no-clock-tool',
     reason: `none of ${TOOLS.map(({ name }) => name).join(', ')} is installed`,
@@ -57,16 +55,9 @@ export function missingTool(env: Environment) {
   } as const;
 }
 
-function programsOf(env: Environment): Programs {
-  const path = searchPath(env.PATH);
-  const toolEnv = { ...env, PATH: path, LC_ALL: 'C' };
-  return {
-    find: name => findProgram(name, path),
-    run: (command, limitS) => run(command, limitS, toolEnv, path),
-  };
-}
+const programs: Programs = { find: findHelper, run };
 
-function findContainer(programs: Programs): string | undefined {
+function findContainer(): string | undefined {
   const container = containerByProgram(programs) ?? containerByFiles(realFiles);
   return container === 'none' ? undefined : container;
 }
@@ -343,23 +334,24 @@ function runningPrograms(): ReadonlySet<string> {
   return new Set(processes.map(pid => realFiles.read(`/proc/${pid}/comm`)?.trimEnd() ?? ''));
 }
 
-/** Runs a program of `path`, which is also PATH of `env`. Waits for it, but not much longer than the limit. */
-function run(command: readonly string[], limitS: number, env: Environment, path: string): End {
-  const timeout = findProgram('timeout', path);
-  const setpriv = findProgram('setpriv', path);
+/** Runs a helper. Waits for it, but not much longer than the limit. */
+function run([name = '', ...args]: readonly string[], limitS: number): End {
+  const timeout = findHelper('timeout');
+  const setpriv = findHelper('setpriv');
   // timeout(1) ends the whole process group: ntpdate may be a script, whose ntpdig would live on. Its group is not
   // ours, so setpriv(1) sees to it that it does not outlive us either. Without timeout(1) only the program itself is
   // ended.
   const words = [
     ...(timeout !== undefined && setpriv !== undefined ? [setpriv, '--pdeathsig', 'TERM'] : []),
     ...(timeout !== undefined ? [timeout, '-k', '5', String(limitS)] : []),
-    ...command,
+    findHelper(name) ?? name,
+    ...args,
   ];
   const [file = '', ...rest] = words;
   const start = performance.now();
   const end = spawnSync(file, rest, {
     cwd: '/',
-    env,
+    env: HELPER_ENV,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
     // The second is for the case that timeout(1) is done but someone still holds the pipe.

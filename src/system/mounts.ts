@@ -1,0 +1,45 @@
+// File systems that a user mounted: owners and modes there are that user's word, and reading one may never end.
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { attempt } from './errno.ts';
+
+/**
+ * Mount points (bytes, a character each) of users other than root and ourselves, with who it was, as `user 1000` or `user ann`. FUSE tells
+ * (fuse(4): `user_id=`), and mount(8) writes down whom it or a helper such as udisks mounted for (`user=`, `uhelper=` of fstab(5)).
+ */
+export function userMounts(): ReadonlyMap<string, string> {
+  const read = (path: string): string => attempt(() => readFileSync(path, 'latin1')) ?? '';
+  const own = process.geteuid?.() ?? 0;
+  const mounted = mountsOf(read('/proc/self/mountinfo'), read('/run/mount/utab'));
+  const trusted = new Set(['user 0', 'user root', `user ${own}`]);
+  const isOwn = (by: string): boolean =>
+    trusted.has(by) || (own !== 0 && by === `user ${attempt(() => userInfo().username)}`);
+  return new Map([...mounted].filter(([, by]) => !isOwn(by)));
+}
+
+/** Of /proc/self/mountinfo (proc_pid_mountinfo(5)) and /run/mount/utab of libmount. Pure. */
+export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
+  const mounts = new Map<string, string>();
+  for (const line of mountinfo.split('\n')) {
+    const fields = line.split(' ');
+    const point = fields[4];
+    if (point === undefined) continue;
+    const [type = '', , options = ''] = fields.slice(fields.indexOf('-', 6) + 1);
+    const user = type.startsWith('fuse') ? /(?:^|,)user_id=(\d+)/.exec(options)?.[1] : undefined;
+    // What is mounted over it hides it.
+    if (user === undefined) mounts.delete(decodeOctal(point));
+    else mounts.set(decodeOctal(point), `user ${user}`);
+  }
+  for (const line of utab.split('\n')) {
+    const point = /(?:^| )TARGET=(\S+)/.exec(line)?.[1];
+    const [, key, name] = /(?:[ =,])(user|uhelper)=([^, ]+)/.exec(line) ?? [];
+    if (point !== undefined && name !== undefined) {
+      mounts.set(decodeOctal(point), key === 'user' ? `user ${name}` : `a user, by ${name}`);
+    }
+  }
+  return mounts;
+}
+
+/** Blanks, line breaks and backslashes stand in octal. */
+const decodeOctal = (text: string): string =>
+  text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
