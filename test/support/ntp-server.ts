@@ -32,7 +32,7 @@ export async function startNtpServer(directory: string): Promise<NtpServer> {
   let failed: Error | undefined;
   server.on('error', error => (failed = error));
 
-  for (let tries = 0; tries < 250; tries++) {
+  for (let tries = 0; tries < 9000; tries++) {
     if (failed !== undefined || server.exitCode !== null) break;
     if (holds(pidFile, server.pid)) {
       return {

@@ -40,7 +40,7 @@ after(() => {
 async function boot(image: string, work: string, disk: string, name: string): Promise<number | null> {
   const machine = spawn(
     join(repository, 'test/vm/run'),
-    ['-t', '600', '-k', disk, image, work, 'bash', 'session', name],
+    ['-t', '3600', '-k', disk, image, work, 'bash', 'session', name],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },

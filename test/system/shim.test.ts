@@ -39,20 +39,20 @@ const PRELUDE = `
 start() {
   rm -f /root/wait
   env --default-signal=INT WORK="\${WORK-touch /root/wait; while [ -e /root/wait ]; do sleep 0.05; done}" "$@" &
-  for i in $(seq 400); do
+  for i in $(seq 3600); do
     [ ! -e /root/wait ] || return 0
     sleep 0.05
   done
 }
 awaits() {
-  for i in $(seq 400); do
+  for i in $(seq 3600); do
     ! grep -q "$1" told || return 0
     sleep 0.05
   done
   echo "nobody was told: $1" >&2
 }
 settle() {
-  for i in $(seq 200); do
+  for i in $(seq 1800); do
     set -- /proc/[0-9]*
     [ $# -gt 1 ] || return 0
     sleep 0.1
@@ -277,7 +277,7 @@ tklbam-hooks wrap backup -- sh -c 'echo "$TKLBAM_TEST"'; sed -i '/^TKLBAM_TEST/d
 
     await t.test('... while a hook of post runs: post goes to its end', () => {
       const command =
-        'WORK=: start env WAIT="b backup post" tklbam-backup; kill -s KILL $!; sleep 0.5; rm wait; wait $!';
+        'WORK=: start env WAIT="b backup post" tklbam-backup; kill -s KILL $!; wait $!; status=$?; rm wait; (exit $status)';
       const backup = seeAnew(command);
       const events = `${pre}, a backup inspect, b backup inspect, b backup post, a backup post, b backup error, a backup error`;
       assertFailed(backup, 137, events, GONE);
