@@ -38,7 +38,7 @@ export type Request =
   | { readonly kind: 'fixclock'; readonly event: HookEvent };
 
 /** A hook whose work the executable does itself. */
-export type LibraryName = 'services';
+export type LibraryName = 'services' | 'snapshot';
 
 /** Switch hooks on or off. */
 export interface SwitchRequest {
@@ -46,6 +46,7 @@ export interface SwitchRequest {
   readonly sources: readonly HookSource[];
   /** File names, at least one. */
   readonly names: readonly string[];
+  readonly statePaths: StatePaths;
 }
 
 export interface NewRequest {

@@ -5,7 +5,7 @@ export const OPERATIONS: readonly Operation[] = ['backup', 'restore'];
 export const STATES: readonly State[] = ['pre', 'inspect', 'post', 'error'];
 
 /** The ready hooks (src/library). */
-export const LIBRARY: readonly LibraryName[] = ['services'];
+export const LIBRARY: readonly LibraryName[] = ['services', 'snapshot'];
 
 export type OptionName = keyof typeof OPTIONS;
 interface Option {

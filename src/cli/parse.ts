@@ -62,7 +62,12 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
   switch (name) {
     case 'enable':
     case 'disable':
-      return { kind: name, sources: settings.sources, names: rest.map(fileName) };
+      return {
+        kind: name,
+        sources: settings.sources,
+        names: rest.map(fileName),
+        statePaths: parseStatePaths(env, directory),
+      };
     case 'new':
       return { kind: 'new', directory: hooksDirectory(settings), name: fileName(rest[0] ?? '') };
     case 'library': {

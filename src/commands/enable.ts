@@ -1,5 +1,6 @@
 import { escapeControls } from '../cli/text.ts';
 import { type Switched, switchOff, switchOn } from '../hooks/switch.ts';
+import { isPending } from '../library/state.ts';
 import { checkText } from '../report/list.ts';
 import type { Finding, SwitchRequest } from '../types.ts';
 
@@ -21,8 +22,15 @@ export async function enable(
   return { ...answer, out: answer.out + (on.length === 0 ? '' : checkText(await findings(on))) };
 }
 
-export function disable({ sources, names }: SwitchRequest): Answer {
-  return describe(names.map(name => switchOff(sources, name)));
+/** A ready hook that is switched off is no longer told to start again what it has stopped. */
+export function disable({ sources, names, statePaths }: SwitchRequest): Answer {
+  const switched = names.map((name): Switched => {
+    if (!isPending(statePaths.stateDirectory, name)) return switchOff(sources, name);
+    const reason = 'it has still to undo something, and is left enabled';
+    const remedy = "wait for the end of the backup, or see 'tklbam-hooks recover'";
+    return { kind: 'failed', path: name, reason, remedy };
+  });
+  return describe(switched);
 }
 
 function describe(switched: readonly Switched[]): Answer {

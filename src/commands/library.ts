@@ -19,9 +19,10 @@ export async function library(
     if (problems.length > 0) return 1;
     if (values[needs] === undefined) return 0;
   }
+  const view = env.TKLBAM_HOOK_VIEW || undefined;
   const isSimulated = env.TKLBAM_HOOK_SIMULATE === 'yes';
   try {
-    return await run(event, { instance, values, isSimulated, statePaths, tell });
+    return await run(event, { instance, values, isSimulated, statePaths, view, tell });
   } catch (error) {
     tell(escapeControls(error instanceof Error ? error.message : String(error)));
     return 1;

@@ -21,6 +21,8 @@ export interface Context {
   /** Change nothing, and say what would be done. */
   readonly isSimulated: boolean;
   readonly statePaths: StatePaths;
+  /** $TKLBAM_HOOK_VIEW: where a hook of `pre` says what the operation is to see in place of the live files. Absent if nobody asks. */
+  readonly view: string | undefined;
   /** Writes a line to standard error, behind the name of the hook. */
   readonly tell: (line: string) => void;
 }

@@ -10,6 +10,7 @@ import { readSettings } from './settings.ts';
 /** Each is loaded when it is needed. */
 export const HOOKS: Readonly<Record<LibraryName, () => Promise<LibraryHook>>> = {
   services: async () => (await import('./services/services.ts')).services,
+  snapshot: async () => (await import('./snapshot/snapshot.ts')).snapshot,
 };
 
 /** What the hooks that run, and are of the library, could not do tonight, or lack; by the path of the hook. */

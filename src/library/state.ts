@@ -1,5 +1,6 @@
 // What a ready hook has to undo: on disk before it acts, and gone when all is undone.
-import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { removeDurably, replaceDurably } from '../system/durable-file.ts';
 import { errnoOf } from '../system/errno.ts';
 
@@ -41,12 +42,20 @@ export function openState<T>(
       return state;
     },
     save: value => {
-      makePrivate(directory);
+      // Neither may be there yet; the ones above them always are.
+      for (const each of [dirname(directory), directory]) makePrivate(each);
       replaceDurably(path, `${JSON.stringify(value)}\n`);
     },
     remove: () => removeDurably(path),
   };
 }
+
+/** Where state is that a reboot does not undo. */
+export const durableDirectory = (stateDirectory: string): string => `${stateDirectory}/library`;
+
+/** Whether a hook of that name has something to undo. */
+export const isPending = (stateDirectory: string, instance: string): boolean =>
+  [RUN_DIRECTORY, durableDirectory(stateDirectory)].some(each => existsSync(`${each}/${instance}.json`));
 
 /** Root's alone: who could write there would have us start or remove what they like. */
 function makePrivate(directory: string): void {

@@ -174,6 +174,19 @@ for (const program of programs) {
     },
   );
 
+  test(at('a ready hook that has something to undo is not switched off'), t => {
+    const { local, options } = ready(t, 'SERVICES=cron\n');
+    run(program, ['enable', 'services', ...options]);
+    const state = scratch(t);
+    mkdirSync(join(state, 'library'));
+    place(join(state, 'library'), 'services.json', '{}', 0o600);
+    const off = run(program, ['disable', 'services', ...options], { env: { TKLBAM_HOOKS_STATE: state } });
+    const why = 'it has still to undo something, and is left enabled';
+    const remedy = "wait for the end of the backup, or see 'tklbam-hooks recover'";
+    assert.deepEqual(ending(off), [1, '', `tklbam-hooks: 'services': ${why} (${remedy})\n`]);
+    assert.equal(mode(join(local, 'services')), '755');
+  });
+
   test(
     at('settings that are wrong stop pre, before anything is done, with file and line; check finds them'),
     t => {

@@ -294,6 +294,9 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
   disabled     40-off  is not executable (chmod +x enables it)
   disabled     README  is not executable (chmod +x enables it)
   disabled     fixclock  is not executable (chmod +x enables it)
+  disabled     services  is not executable (chmod +x enables it)
+  passed-over  services.conf
+                 has the name of a backup, package manager or data file
 
 /var/lib/tklbam/profile/hooks.d: no such directory, so no hooks
 `,

@@ -31,12 +31,13 @@ const profile = (directory: string) => ({
   sources: [run.sources[0], { kind: 'profile', directory }],
 });
 
+const statePaths = { stateDirectory: '/var/lib/tklbam-hooks', log: '/var/log/tklbam-hooks.log' };
 const library = (file: string) => ({
   kind: 'library',
   hook: 'services',
   event: { operation: 'backup', state: 'post' },
   settings: file,
-  statePaths: { stateDirectory: '/var/lib/tklbam-hooks', log: '/var/log/tklbam-hooks.log' },
+  statePaths,
 });
 
 const requests: [string, Record<string, string>, unknown][] = [
@@ -70,8 +71,12 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['run -v backup pre', {}, { ...run, verbose: true }],
   ['list', {}, { ...list }],
   ['list --json restore', {}, { ...list, event: { operation: 'restore', state: 'pre' }, json: true }],
-  ['enable a b --hooks /h', {}, { kind: 'enable', sources: local('/h').sources, names: ['a', 'b'] }],
-  ['disable a', {}, { kind: 'disable', sources: run.sources, names: ['a'] }],
+  [
+    'enable a b --hooks /h',
+    {},
+    { kind: 'enable', sources: local('/h').sources, names: ['a', 'b'], statePaths },
+  ],
+  ['disable a', {}, { kind: 'disable', sources: run.sources, names: ['a'], statePaths }],
   ['new a', {}, { kind: 'new', directory: '/etc/tklbam/hooks.d', name: 'a' }],
   ['library services backup post', { TKLBAM_HOOKS: '/h' }, library('/h/services.conf')],
   ['library services backup post --settings web.conf', {}, library('/here/web.conf')],
@@ -117,7 +122,7 @@ const errors: [string, string][] = [
   ['new ../x', "it takes the name of a hook, not a path: '../x'"],
   ['disable ../x', "it takes the name of a hook, not a path: '../x'"],
   ['library services backup', "'library' needs HOOK OPERATION STATE, and STATE is missing"],
-  ['library nothing backup pre', "unknown hook 'nothing', it is one of services"],
+  ['library nothing backup pre', "unknown hook 'nothing', it is one of services, snapshot"],
   ['check ../x', "it takes the name of a hook, not a path: '../x'"],
   ['run backup pre --only a/b', "it takes the name of a hook, not a path: 'a/b'"],
   ['run backup pre --hooks /a\ufffd', '--hooks is not valid UTF-8'],

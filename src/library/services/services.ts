@@ -1,7 +1,7 @@
 // `services`: stopped while a backup or a restore goes on, and started again however that ends.
 import { statSync } from 'node:fs';
 import { attempt } from '../../system/errno.ts';
-import type { Context, LibraryHook } from '../hook.ts';
+import type { Context, LibraryHook, Problem } from '../hook.ts';
 import { oneOf, words } from '../settings.ts';
 import { isStrings, openState, RUN_DIRECTORY, type State } from '../state.ts';
 import type { Manager } from './manager.ts';
@@ -26,8 +26,12 @@ export const services: LibraryHook = {
         return startServices(context) ? 0 : state === 'error' ? EX_TEMPFAIL : 1;
     }
   },
-  check: async ({ SERVICES }) => manager().survey(words(SERVICES)).problems,
+  check: async ({ SERVICES }) => servicesProblems(words(SERVICES)),
 };
+
+/** Why these could not be stopped now. */
+export const servicesProblems = (names: readonly string[]): readonly Problem[] =>
+  names.length === 0 ? [] : manager().survey(names).problems;
 
 /** As systemd.unit(5) has names of units, with `.service` left out or not. */
 export function serviceNames(value: string): string | undefined {

@@ -77,7 +77,10 @@ function survey(names: readonly string[]): Survey {
     const reason = `we run in ${around.id}, which would be stopped with them`;
     problems.push({ reason, remedy: 'call us from elsewhere, or leave them out' });
   }
-  const ids = units.filter(unit => !isDown(unit)).map(({ id }) => id);
+  const ids = units
+    .filter(unit => !isDown(unit))
+    .map(({ id }) => id)
+    .sort();
   return {
     problems,
     stop: [...ids.filter(isTrigger), ...ids.filter(id => !isTrigger(id))],
