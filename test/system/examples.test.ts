@@ -144,6 +144,7 @@ test('every example of README does what it says', t => {
     // These are how this test is run.
     'build/setup && npm ci && npm run build && npm run demo',
     'build/setup test && npm ci && npm test',
+    'build/node --test test/cli/trust.test.ts',
     // Not a command.
     'argv ─parse─▶ Request ─discover─▶ Candidate[] ─judge─▶ Verdict[] ─plan─▶ Plan ─execute─▶ Report ─report─▶ text + status',
   ]);
