@@ -219,7 +219,11 @@ export interface Header {
   readonly timeoutMs: number | undefined;
   /** `warn`: a failure is told, and changes nothing. */
   readonly failure: 'stop' | 'warn';
-  /** What is wrong in it; the rest counts. Lines are counted from 1. */
+  /** Whether it is to be told `error` although the operation was turned away before any hook ran. */
+  readonly always: boolean;
+  /** Whether it gets the variables that hold passwords and keys. */
+  readonly secrets: boolean;
+  /** Lines that cannot be understood, and so are not used, counted from 1; `text` is what stands in the way. */
   readonly faults: readonly { readonly line: number; readonly text: string }[];
 }
 

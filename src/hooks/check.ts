@@ -2,7 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
 import { escapeControls } from '../cli/text.ts';
-import { describeDefect, describeExpiredKey, describeRefusal, describeSkip } from '../report/verdicts.ts';
+import {
+  describeDefect,
+  describeExpiredKey,
+  describeHeaderFault,
+  describeRefusal,
+  describeSkip,
+} from '../report/verdicts.ts';
 import { describeErrno } from '../system/errno.ts';
 import { findProgram, searchPath } from '../system/which.ts';
 import type {
@@ -125,10 +131,7 @@ function ofHook(
   env: Environment,
   missingTool: () => Why | undefined,
 ): Why[] {
-  const faults = header.faults.map(({ line, text }): Why => {
-    const reason = `line ${line}: cannot read '${escapeControls(text)}'`;
-    return { kind: 'header', reason, remedy: 'it is one of timeout=DURATION, failure=warn' };
-  });
+  const faults = header.faults.map((fault): Why => ({ kind: 'header', ...describeHeaderFault(fault) }));
   const clock = name === 'fixclock' ? missingTool() : undefined;
   return [
     ...faults,

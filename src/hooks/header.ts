@@ -2,24 +2,57 @@
 import { parseDuration } from '../system/duration.ts';
 import type { Header } from '../types.ts';
 
-export const NO_HEADER: Header = { timeoutMs: undefined, failure: 'stop', faults: [] };
+type Asked = Omit<Header, 'faults'>;
 
-/** `head` is the first 4 KiB; where it ends in mid-line, that line does not count. */
+export const NO_HEADER: Header = {
+  timeoutMs: undefined,
+  failure: 'stop',
+  always: false,
+  secrets: false,
+  faults: [],
+};
+
+/** A line that was meant, and is none: the colon or a letter is missing, or the program's name is written in another way. */
+const NEAR_MISS =
+  /^\s*[#;/]+\s*tklbam[-_ ]?hooks?\s*[:=]?\s+(?:(?:timeout|failure|secrets)\s*[=:]|always\s*$)/i;
+
+/**
+ * A line counts as a whole or not at all: half of what it asks for may be what nobody wants. `head` is the beginning of the file; where it
+ * ends in mid-line, that line does not count.
+ */
 export function parseHeader(head: Buffer, isWhole: boolean): Header {
-  let { timeoutMs, failure } = NO_HEADER;
+  let asked: Asked = NO_HEADER;
   const faults: { line: number; text: string }[] = [];
   const lines = head.toString().split('\n');
   if (!isWhole) lines.pop();
   for (const [index, text] of lines.entries()) {
-    const [, settings] = /^\s*#\s*tklbam-hooks:(.*)$/.exec(text) ?? [];
-    if (settings === undefined) continue;
-    for (const setting of settings.split(/\s+/).filter(word => word !== '')) {
-      const [, key, value = ''] = /^([^=]*)=(.*)$/.exec(setting) ?? [];
-      const asked = key === 'timeout' ? parseDuration(value) : undefined;
-      if (asked !== undefined) timeoutMs = asked;
-      else if (key === 'failure' && (value === 'warn' || value === 'stop')) failure = value;
-      else faults.push({ line: index + 1, text: setting });
+    const [, settings] = /^\s*#\s*tklbam-hooks:(.*)$/s.exec(text) ?? [];
+    if (settings === undefined) {
+      if (NEAR_MISS.test(text)) faults.push({ line: index + 1, text: text.trim() });
+      continue;
     }
+    const words = settings.split(/\s+/).filter(word => word !== '');
+    const wrong = words.filter(word => parseWord(word) === undefined);
+    if (wrong.length > 0) faults.push({ line: index + 1, text: wrong.join(' ') });
+    else asked = words.reduce<Asked>((all, word) => Object.assign(all, parseWord(word)), { ...asked });
   }
-  return { timeoutMs, failure, faults };
+  return { ...asked, faults };
+}
+
+function parseWord(word: string): Partial<Asked> | undefined {
+  const [, key = '', value] = /^([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+  switch (key) {
+    case 'timeout': {
+      const timeoutMs = parseDuration(value ?? '');
+      return timeoutMs === undefined ? undefined : { timeoutMs };
+    }
+    case 'failure':
+      return value === 'warn' || value === 'stop' ? { failure: value } : undefined;
+    case 'secrets':
+      return value === 'yes' || value === 'no' ? { secrets: value === 'yes' } : undefined;
+    case 'always':
+      return value === undefined ? { always: true } : undefined;
+    default:
+      return undefined;
+  }
 }

@@ -22,10 +22,10 @@ export interface Judge {
 
 /**
  * Names that are passed over although the file may be executable: what package managers (dpkg keeps the mode of a conffile in
- * its `.dpkg-dist` and `.dpkg-old`), editors and administrators leave beside a hook, and data that belongs to one.
+ * its `.dpkg-dist` and `.dpkg-old`), editors and administrators leave beside a hook, data that belongs to one, and what is there to be read.
  */
 const PASSED_OVER =
-  /^\.|~$|^#.*#$|\.(?:dpkg-[^.]*|ucf-[^.]*|rpm[^.]*|pac(?:new|orig|save)|bak|old|orig|rej|save|sw[nop]|tmp|new|sig|asc|conf|cfg|ini|json|ya?ml|txt|md|log|lock|sample|example|disabled|off)$/s;
+  /^\.|~$|^#.*#$|^(?:README|COPYING|LICEN[CS]E|CHANGELOG|NEWS|NOTES|TODO|INSTALL|AUTHORS|Makefile)(?:\..*)?$|\.(?:dpkg-[^.]*|ucf-[^.]*|rpm[^.]*|pac(?:new|orig|save)|bak|old|orig|rej|save|sw[nop]|tmp|new|sig|asc|conf|cfg|ini|json|ya?ml|txt|md|rst|html?|log|lock|sample|example|disabled|off)$/s;
 
 export const isPassedOver = (name: string): boolean => PASSED_OVER.test(name);
 

@@ -2,7 +2,7 @@
 
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 
-import { searchPath } from '../system/which.ts';
+import { absolute, searchPath } from '../system/which.ts';
 
 import type {
   Candidate,
@@ -20,15 +20,24 @@ import type {
   Warning,
 } from '../types.ts';
 
-/** What tklbam leaves in its environment for duplicity, and no hook may see: storage credentials and interpreter paths. */
-const WITHHELD = [
-  'AWS_ACCESS_KEY_ID',
-  'AWS_SECRET_ACCESS_KEY',
-  'X_AMZ_SECURITY_TOKEN',
-  'PASSPHRASE',
-  'PYTHONPATH',
-  'PYTHONHOME',
-];
+/** What tklbam sets for its own interpreter, and none of a hook's may see. */
+const WITHHELD = ['PYTHONPATH', 'PYTHONHOME'];
+
+/**
+ * Names of passwords and keys, which backup tools have in their environment and hooks would hand on to whatever they start: those of
+ * tklbam and duplicity (PASSPHRASE, AWS_SECRET_ACCESS_KEY), restic, borg, kopia, rclone, and those that are like them.
+ */
+const SECRET =
+  /PASSWORD|PASSWD|PASSPHRASE|PASSCOMMAND|SECRET|TOKEN|CREDENTIAL|APIKEY|SSHPASS|_(?:PASS|PWD|KEY|KEY_ID|AUTH|SAS)$|^PASS$/i;
+
+/** Whether hooks get it only if they ask for secrets. */
+export const isSecret = (name: string): boolean => SECRET.test(name);
+
+/** Lists of directories with colons between them that programs load code from. An empty entry means the current one. */
+const CODE_PATHS = ['LD_LIBRARY_PATH', 'PERL5LIB', 'PERLLIB', 'RUBYLIB', 'NODE_PATH', 'CLASSPATH'];
+
+/** A file that bash runs when it starts a script. */
+const CODE_FILES = ['BASH_ENV'];
 
 /** Every entry in the order of the event: what `pre` stopped last, `post` and `error` start first. */
 export function inOrder(event: HookEvent, judged: readonly Judged[]): readonly Judged[] {
@@ -69,6 +78,7 @@ export function plan(
   const stopAtFailure = stopsAtFailure(event);
   const isBarred = failures.some(({ kind }) => stopAtFailure || kind === 'not-a-hook');
   const base = hookEnvironment(event, env, session);
+  const withoutSecrets = Object.fromEntries(Object.entries(base).filter(([name]) => !isSecret(name)));
   const steps = entries
     .filter(({ verdict }) => verdict.kind === 'run')
     .map(
@@ -76,7 +86,7 @@ export function plan(
         hook,
         args: [event.operation, event.state],
         cwd: request.cwd,
-        env: { ...base, TKLBAM_HOOK_NAME: hook.name },
+        env: { ...(hook.header.secrets ? base : withoutSecrets), TKLBAM_HOOK_NAME: hook.name },
         timeoutMs: timeLimit(hook, request.timeoutMs),
         graceMs: gracePeriod(env) ?? DEFAULT_GRACE_MS,
         failure: hook.header.failure,
@@ -128,6 +138,13 @@ const isSkip = (verdict: Verdict): boolean => verdict.kind === 'skip';
 function hookEnvironment({ operation, state }: HookEvent, env: Environment, session: string): Environment {
   const base: Record<string, string> = { ...env };
   for (const name of [...WITHHELD, 'TKLBAM_HOOK_ERROR', 'TKLBAM_HOOK_FAILED']) delete base[name];
+  // What is relative would be taken from wherever the hook is run, which may be in what is being restored.
+  for (const name of CODE_PATHS) {
+    const list = absolute(base[name]).join(':');
+    if (list === '') delete base[name];
+    else base[name] = list;
+  }
+  for (const name of CODE_FILES) if (!base[name]?.startsWith('/')) delete base[name];
   return {
     ...base,
     ...(state === 'error' && {

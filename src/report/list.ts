@@ -5,7 +5,7 @@ import { formatDuration } from '../system/duration.ts';
 import { describeErrno } from '../system/errno.ts';
 import type { Candidate, Finding, Judged, Listing, Plan, Settings, Verdict } from '../types.ts';
 import { showName, showPath } from './messages.ts';
-import { describeExpiredKey, reason } from './verdicts.ts';
+import { describeExpiredKey, describeHeaderFault, reason } from './verdicts.ts';
 
 /** The hooks that a run would start, a line each. */
 export const dryRun = ({ steps }: Plan): string =>
@@ -53,7 +53,9 @@ function describeEnabled({ header }: Candidate, verdict: Verdict): string | unde
       ? []
       : [`timeout=${header.timeoutMs === 0 ? '0' : formatDuration(header.timeoutMs)}`]),
     ...(header.failure === 'warn' ? ['failure=warn'] : []),
-    ...header.faults.map(({ line, text }) => `line ${line}: cannot read '${escapeControls(text)}'`),
+    ...(header.always ? ['always'] : []),
+    ...(header.secrets ? ['secrets=yes'] : []),
+    ...header.faults.map(fault => describeHeaderFault(fault).reason),
   ];
   return asked.length === 0 ? undefined : asked.join(', ');
 }

@@ -18,7 +18,14 @@ import type {
   Warning,
 } from '../types.ts';
 import { commandStatus, EX_TEMPFAIL, isFailure, NOT_FOUND } from './exit-status.ts';
-import { describeDefect, describeExpiredKey, describeRefusal, describeSkip, reason } from './verdicts.ts';
+import {
+  describeDefect,
+  describeExpiredKey,
+  describeHeaderFault,
+  describeRefusal,
+  describeSkip,
+  reason,
+} from './verdicts.ts';
 
 /** The HookError of a result, a line, or the warning where the hook asks for no more; undefined for a success. */
 export function describeResult(plan: Plan, result: Result): string | undefined {
@@ -163,8 +170,8 @@ export function describeWarning(warning: Warning): string {
   const path = showPath(warning.hook);
   switch (warning.kind) {
     case 'header': {
-      const known = 'it is one of timeout=DURATION, failure=warn';
-      return `tklbam-hooks: '${path}': line ${warning.line}: cannot read '${escapeControls(warning.text)}', ignoring it (${known})`;
+      const { reason, remedy } = describeHeaderFault(warning);
+      return `tklbam-hooks: '${path}': ${reason} (${remedy})`;
     }
     case 'unverified':
       return `tklbam-hooks: '${path}' ${describeSkip(warning.why, warning.key)}, not running it`;

@@ -238,6 +238,14 @@ export function describeSkip(why: Skip, key: SigningKey | undefined): string {
 export const describeExpiredKey = ({ id, date }: SigningKey): string =>
   `is signed with key ${escapeControls(id)}, which has expired since, on ${date}`;
 
+/** Of a line in a hook's comments. */
+export const describeHeaderFault = ({ line, text }: { line: number; text: string }): Advice => ({
+  reason: `line ${line}: cannot read '${escapeControls(text)}', so the line is not used`,
+  remedy: `it takes ${HEADER_WORDS}`,
+});
+
+const HEADER_WORDS = 'timeout=DURATION, failure=warn, always, secrets=yes';
+
 /** Undefined for one that runs. */
 export function reason(verdict: Verdict, hook: Candidate | undefined): string | undefined {
   const join = ({ reason, remedy }: Advice): string => `${reason} (${remedy})`;

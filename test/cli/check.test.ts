@@ -269,13 +269,8 @@ const cases: readonly Case[] = [
     findings: [
       {
         kind: 'header',
-        reason: "line 3: cannot read 'tiemout=5m'",
-        remedy: 'it is one of timeout=DURATION, failure=warn',
-      },
-      {
-        kind: 'header',
-        reason: "line 3: cannot read 'failure=\\x1b[31m'",
-        remedy: 'it is one of timeout=DURATION, failure=warn',
+        reason: "line 3: cannot read 'tiemout=5m failure=\\x1b[31m', so the line is not used",
+        remedy: 'it takes timeout=DURATION, failure=warn, always, secrets=yes',
       },
     ],
     make: holds('#!/bin/sh\n\n# tklbam-hooks: tiemout=5m failure=\x1b[31m timeout=1m\n'),

@@ -490,7 +490,9 @@ for (const program of programs) {
       0,
       `${directory}:
   enabled      a  timeout=20m, failure=warn
-  enabled      b  timeout=0, line 3: cannot read 'tiemout=5m'
+  enabled      b
+                 timeout=0, line 3: cannot read 'tiemout=5m', so the line is not
+                 used
   enabled      c
 
 /nonexistent/profile/hooks.d: no such directory, so no hooks

@@ -392,7 +392,7 @@ const SUFFIXES = [
   ...['bak\n', ''],
 ];
 const ODD_NAMES = [
-  ..."-x --help - $(id) `id` * ? [a] ~ %s a=b : a;id a&b | ' a'b # ## #a# ... .a ..a .bak bak dpkg-old".split(
+  ..."-x --help - $(id) `id` * ? [a] ~ %s a=b : a;id a&b | ' a'b # ## #a# ... .a ..a .bak bak dpkg-old README README.Debian NOTES.".split(
     ' ',
   ),
   ...['a b', ' ', '"', 'a"b', 'a\\b', '\\', '\n', 'a\nb', '#a\n#', '\r', '\t', '\x1b[31m', '\x7f', '\u202e'],

@@ -25,9 +25,10 @@ import sys
 
 # What the contract's list ends in "…": the rest is the program's choice.
 SUFFIXES = (
-    b'bak old orig rej save tmp new swp swo swn sig asc conf cfg ini json yaml yml txt md log lock sample example disabled off '
+    b'bak old orig rej save tmp new swp swo swn sig asc conf cfg ini json yaml yml txt md rst html htm log lock sample example disabled off '
     b'pacnew pacorig pacsave'
 ).split()
+READ_BY_PEOPLE = b'README COPYING LICENSE LICENCE CHANGELOG NEWS NOTES TODO INSTALL AUTHORS Makefile'.split()
 PREFIXES = (b'dpkg-', b'ucf-', b'rpm')
 
 ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'}
@@ -35,6 +36,8 @@ ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 def is_passed_over(name):
     if name[:1] == b'.' or name[-1:] == b'~' or (len(name) > 1 and name[:1] == name[-1:] == b'#'):
+        return True
+    if name.partition(b'.')[0] in READ_BY_PEOPLE:
         return True
     _, dot, suffix = name.rpartition(b'.')
     return dot == b'.' and (suffix in SUFFIXES or suffix.startswith(PREFIXES))

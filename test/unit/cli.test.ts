@@ -109,8 +109,8 @@ const errors: [string, string][] = [
   ['run --hooks= backup pre', "option '--hooks=' needs a value"],
   ['run backup pre --hooks /a --hooks /b', "option '--hooks' is given twice"],
   [
-    'run backup pre --timeout 1d',
-    "--timeout: '1d' is no duration, write it as 90s, 5m or 6h (at most 500h), or 0 for none",
+    'run backup pre --timeout 21d',
+    "--timeout: '21d' is no duration, write it as 90s, 5m or 6h (at most 500h), or 0 for none",
   ],
   [
     'run backup pre --timeout 501h',

@@ -48,6 +48,9 @@ for (const name of [
   'old',
   'bak',
   'a.bak.sh',
+  'readme',
+  'READMEs',
+  '10-README',
 ]) {
   test(`'${name}' is the name of a hook`, () =>
     assert.deepEqual(judge(hook({ name }), byRoot), { kind: 'run' }));
@@ -55,6 +58,7 @@ for (const name of [
 const passedOver =
   '.dot .dump.swp dump~ #dump# dump.dpkg-dist dump.dpkg-old dump.dpkg-new dump.dpkg-tmp dump.ucf-old dump.ucf-dist dump.rpmsave ' +
   'dump.rpmnew dump.rpmorig dump.bak dump.old dump.orig dump.rej dump.save dump.swp dump.swo dump.tmp dump.sig dump.asc ' +
+  'README README.md README.Debian COPYING LICENSE CHANGELOG dump.html dump.rst ' +
   'dump.conf dump.sample dump.disabled dump.example dump.new dump.sh.bak';
 for (const name of passedOver.split(' ')) {
   test(`'${name}' is passed over`, () =>

@@ -125,30 +125,62 @@ test('--only with a disabled hook says so', () => {
   assert.deepEqual(made.failures, [{ kind: 'not-a-hook', name: 'a', why: 'disabled' }]);
 });
 
-test("a hook's environment: the caller's, less what tklbam left in it, with ours", () => {
-  const secret =
-    'AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY X_AMZ_SECURITY_TOKEN PASSPHRASE PYTHONPATH PYTHONHOME';
+const secrets =
+  'PASSPHRASE SIGN_PASSPHRASE TKLBAM_PASSPHRASE BORG_PASSPHRASE BORG_PASSCOMMAND RESTIC_PASSWORD RESTIC_PASSWORD_FILE FTP_PASSWORD ' +
+  'PGPASSWORD MYSQL_PWD SSHPASS RCLONE_CONFIG_PASS AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_SECURITY_TOKEN ' +
+  'X_AMZ_SECURITY_TOKEN B2_ACCOUNT_KEY AZURE_ACCOUNT_KEY AZURE_ACCOUNT_SAS ST_KEY ST_AUTH CLOUDFILES_APIKEY ' +
+  'GOOGLE_APPLICATION_CREDENTIALS KOPIA_PASSWORD passphrase';
+const harmless =
+  'NTPSERVER PWD OLDPWD HOME MIGRATE_DB RESTIC_REPOSITORY SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS TKLBAM_HOOK_SIMULATE ' +
+  'TKLBAM_HOOKS_KEYRING MONKEY KEYMAP COMPASS ENV';
+const named = (names: string): Record<string, string> =>
+  Object.fromEntries(names.split(' ').map(name => [name, '/value']));
+
+test("a hook's environment: the caller's, less secrets and what tklbam left in it, with ours", () => {
   const env = {
-    ...Object.fromEntries(secret.split(' ').map(name => [name, 'secret'])),
+    ...named(`${secrets} ${harmless} PYTHONPATH PYTHONHOME`),
     PATH: '/usr/bin',
-    NTPSERVER: 'ntp.example',
     TKLBAM_HOOK_NAME: 'stale',
     TKLBAM_HOOK_ERROR: 'stale',
-    TKLBAM_HOOK_SIMULATE: 'yes',
   };
   const step = planned({ state: 'pre', env }).steps[1];
   assert.deepEqual(step?.args, ['backup', 'pre']);
   assert.equal(step?.cwd, '/w');
   assert.deepEqual(step?.env, {
+    ...named(harmless),
     PATH: '/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/bin',
-    NTPSERVER: 'ntp.example',
     TKLBAM_HOOK_OPERATION: 'backup',
     TKLBAM_HOOK_STATE: 'pre',
     TKLBAM_HOOK_NAME: 'b',
     TKLBAM_HOOK_SESSION: 'id',
-    TKLBAM_HOOK_SIMULATE: 'yes',
   });
 });
+test('a hook that asks for secrets gets them, and the others do not', () => {
+  const entries = ['a', 'b'].map(name => judged(local, name));
+  const [asking, other] = entries;
+  assert.ok(asking !== undefined && other !== undefined);
+  const hook = { ...asking.hook, header: { ...NO_HEADER, secrets: true } };
+  const env = named(`${secrets} PYTHONPATH`);
+  const [first, second] = planned({ state: 'pre', env, entries: [{ ...asking, hook }, other] }).steps;
+  for (const name of secrets.split(' ')) {
+    assert.deepEqual([name, first?.env[name], second?.env[name]], [name, '/value', undefined]);
+  }
+  assert.equal(first?.env.PYTHONPATH, undefined);
+});
+const codePaths: [string, string, string | undefined][] = [
+  ['LD_LIBRARY_PATH', ':/opt/lib', '/opt/lib'],
+  ['LD_LIBRARY_PATH', '.', undefined],
+  ['PERL5LIB', 'lib:/opt/perl:', '/opt/perl'],
+  ['RUBYLIB', '', undefined],
+  ['CLASSPATH', './x.jar:/y.jar', '/y.jar'],
+  ['BASH_ENV', './env', undefined],
+  ['BASH_ENV', '/etc/env', '/etc/env'],
+];
+for (const [name, given, expected] of codePaths) {
+  test(`${name} '${given}' reaches a hook as ${expected}`, () => {
+    assert.equal(planned({ state: 'pre', env: { [name]: given } }).steps[0]?.env[name], expected);
+  });
+}
 test('in state error a hook is told what went wrong', () => {
   const env = { TKLBAM_HOOK_ERROR: 'disk full' };
   const made = planned({ state: 'error', env }).steps[0]?.env;
