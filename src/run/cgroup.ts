@@ -11,8 +11,8 @@ export interface Cgroup {
   readonly isPopulated: () => boolean;
   /** Also those in the cgroups below it. */
   readonly members: () => readonly number[];
-  /** Sends it to each of them, none of which can fork or end meanwhile. */
-  readonly signal: (signal: NodeJS.Signals) => void;
+  /** Sends them to each, and none can fork or end meanwhile. */
+  readonly signal: (signals: readonly NodeJS.Signals[]) => void;
   /** What is left goes to the cgroup that it would have been in without us, and ours is removed. */
   readonly release: () => void;
 }
@@ -67,10 +67,11 @@ function cgroup(path: string): Cgroup {
     path,
     isPopulated: () => /^populated 1$/m.test(read(`${path}/cgroup.events`)),
     members: () => members(path),
-    signal: signal => {
-      if (signal === 'SIGKILL' && write(`${path}/cgroup.kill`, '1')) return;
+    signal: names => {
+      // Since Linux 5.14.
+      if (names.includes('SIGKILL') && write(`${path}/cgroup.kill`, '1')) return;
       frozen(path, () => {
-        for (const pid of members(path)) send(pid, signal);
+        for (const pid of members(path)) for (const name of names) send(pid, name);
       });
     },
     release: () => {

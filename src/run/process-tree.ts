@@ -20,7 +20,8 @@ export { bootId, isAlive, processId } from '../system/proc.ts';
 export interface Tree {
   /** Whether nothing is left of it, zombies apart. */
   readonly isEmpty: () => Promise<boolean>;
-  readonly signal: (signal: NodeJS.Signals) => Promise<void>;
+  /** One after the other, each to all of it. */
+  readonly signal: (...signals: readonly NodeJS.Signals[]) => Promise<void>;
 }
 
 export interface Tracked<T> {
@@ -101,49 +102,58 @@ function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): 
     return stats;
   };
 
-  const deliver = async (name: NodeJS.Signals): Promise<void> => {
+  const deliver = async (names: readonly NodeJS.Signals[]): Promise<void> => {
+    const sendAll = (pid: number): void => {
+      for (const name of names) send(pid, name);
+    };
     const all = processes();
     if (all === undefined) {
-      if (leader !== null) send(hasOwnGroup ? -leader.pid : leader.pid, name);
+      if (leader !== null) sendAll(hasOwnGroup ? -leader.pid : leader.pid);
       return;
     }
     // Before any is signalled: one that ends leaves its children to others.
     const found = await members(all);
     const inside = new Set(cgroup?.members());
-    cgroup?.signal(name);
+    cgroup?.signal(names);
     // The group at once: what it forks meanwhile gets the signal too.
     const group = cgroup === undefined && groupAnswers() ? leader?.pid : undefined;
-    if (group !== undefined) send(-group, name);
+    if (group !== undefined) sendAll(-group);
     for (const each of found) {
       if (inside.has(each.pid) || each.group === group) continue;
       // The pid may have gone to a stranger since.
-      if (stat(each.pid)?.start === each.start) send(each.pid, name);
+      if (stat(each.pid)?.start === each.start) sendAll(each.pid);
     }
   };
 
   return {
     isEmpty: async () => {
       if (cgroup?.isPopulated()) return false;
+      const dead = new Map<number, number>();
       for (let looks = 0; looks < (cgroup === undefined ? LOOKS : 1); looks++) {
+        if (looks > 0) await sleep(LOOK_AGAIN_MS);
         const all = processes();
         if (all === undefined) return leader === null || !send(hasOwnGroup ? -leader.pid : leader.pid, 0);
         if ((await members(all)).length > 0) return false;
-        // It has members, but none for so long that it is seen: each forks the next at once.
-        const isSeen = [...all.values()].some(({ group }) => group === leader?.pid);
-        if (cgroup === undefined && !isSeen && groupAnswers()) return false;
+        if (cgroup !== undefined || !groupAnswers()) continue;
+        // It has members, but none for so long that it is seen alive: each forks the next at once.
+        const seen = [...all.values()].filter(({ group }) => group === leader?.pid);
+        if (seen.length === 0 || (looks > 0 && seen.some(each => dead.get(each.pid) !== each.start)))
+          return false;
+        for (const each of seen) dead.set(each.pid, each.start);
       }
       return true;
     },
-    signal: async name => {
+    signal: async (...names) => {
       // So that none forks while its kin are looked for.
-      if (name === 'SIGKILL' && cgroup === undefined) await deliver('SIGSTOP');
-      await deliver(name);
+      if (names.includes('SIGKILL') && cgroup === undefined) await deliver(['SIGSTOP']);
+      await deliver(names);
     },
   };
 }
 
 /** How often nothing is to be seen before it is believed. */
 const LOOKS = 3;
+const LOOK_AGAIN_MS = 10;
 
 /** Finds, among processes that may have lost their parent, those with the tag; asks each once. */
 function tagFinder(
@@ -178,9 +188,9 @@ function tagFinder(
   };
 }
 
-/** How long those of our own user are asked, each time; and those of others, who can make many that do not answer, in all. */
+/** How long those of our own user are asked, each time; and those of others, who can see to it that they do not answer, in all. */
 const OWN_MS = 1000;
-const STRANGERS_MS = 500;
+const STRANGERS_MS = 100;
 
 /**
  * Ends a tree: the signal, then a grace, then SIGKILL to what is left. `hurry` cuts the grace short. Resolves when nothing is left,
@@ -193,9 +203,8 @@ export async function end(
   graceMs: number,
   hurry: AbortSignal,
 ): Promise<void> {
-  if (first !== undefined) await signal(first);
-  // What is stopped would not hear it.
-  await signal('SIGCONT');
+  // What is stopped would not hear the first.
+  await signal(...(first === undefined ? [] : [first]), 'SIGCONT');
   // Not by the clock, which hooks set.
   const deadline = performance.now() + graceMs;
   while (performance.now() < deadline && !hurry.aborted) {

@@ -6,8 +6,6 @@ import type { Readable } from 'node:stream';
 /** Of an environment: execve(2) allows less, with the usual limit on the stack. */
 const MOST_BYTES = 4 << 20;
 const READERS = 8;
-/** For one. */
-const PATIENCE_MS = 250;
 
 /**
  * Those that bear all entries, and those that were asked at all before the limit, in milliseconds. The first of them are asked
@@ -31,7 +29,7 @@ export async function tagged(
   return { found, asked };
 }
 
-/** False if that is not known in time. */
+/** False if that is not known before the limit. */
 function bears(pid: number, entries: readonly string[], limit: AbortSignal): Promise<boolean> {
   const missing = new Set(entries.map(each => Buffer.from(`\0${each}\0`)));
   const longest = Math.max(...[...missing].map(each => each.length));
@@ -51,7 +49,6 @@ function bears(pid: number, entries: readonly string[], limit: AbortSignal): Pro
       tail = piece.subarray(-longest);
     });
     const end = (): void => {
-      clearTimeout(timer);
       limit.removeEventListener('abort', end);
       output?.destroy();
       // It may not die of that, but no longer concerns us.
@@ -59,7 +56,6 @@ function bears(pid: number, entries: readonly string[], limit: AbortSignal): Pro
       child.unref();
       resolve(missing.size === 0);
     };
-    const timer = setTimeout(end, PATIENCE_MS);
     output?.on('end', end);
     child.on('error', end);
     limit.addEventListener('abort', end);

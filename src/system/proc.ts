@@ -1,6 +1,6 @@
 // Processes as /proc/PID/stat has them (proc_pid_stat(5)). No file in there that waits for the memory map of a process is read: its
 // owner can hold that for ever.
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { kill } from 'node:process';
 import type { ProcessId } from '../types.ts';
 import { attempt, errnoOf } from './errno.ts';
@@ -18,7 +18,7 @@ export interface Stat {
 /** Undefined for a process that is gone. */
 export function stat(pid: number): Stat | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const text = readStart(`/proc/${pid}/stat`);
     // The name of the program, in parentheses, may hold anything.
     const [state = '', parent, group, session, ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return {
@@ -34,9 +34,21 @@ export function stat(pid: number): Stat | undefined {
   }
 }
 
+/** Not by `readFileSync`, which makes room for 64 KiB each time. */
+function readStart(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    return buffer.toString('latin1', 0, readSync(fd, buffer));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const buffer = Buffer.alloc(1024);
+
 /** Of a set-user-ID program, who started it. Undefined for a process that is gone. */
 export function realUser(pid: number): number | undefined {
-  const text = attempt(() => readFileSync(`/proc/${pid}/status`, 'latin1'));
+  const text = attempt(() => readStart(`/proc/${pid}/status`));
   const [, uid] = /^Uid:\t(\d+)/m.exec(text ?? '') ?? [];
   return uid === undefined ? undefined : Number(uid);
 }

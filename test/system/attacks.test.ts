@@ -1,0 +1,84 @@
+// What users without any right do against hooks that root runs: with a cgroup for each hook, and without.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Answer, Scenario } from '../support/attacked.ts';
+import { executable as builtExecutable } from '../support/built.ts';
+import { hooksDirectory, place, plainEnvironment, scratch, start } from '../support/harness.ts';
+import { repository } from '../support/repository.ts';
+
+let tried = 0;
+after(() => console.log(`${tried} attacks were tried`));
+
+const KINDS = [
+  { name: 'with cgroup v2', hasCgroup: true, hide: '' },
+  { name: 'without it', hasCgroup: false, hide: 'mount -t tmpfs none /sys/fs/cgroup' },
+] as const;
+
+/** Words that run others in namespaces of their own, which take all that is started there with them. The shell buries the dead. */
+const apart = (hide: string): [string, ...string[]] => [
+  ...(['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c'] as const),
+  `${hide}\n"$@" & wait "$!"`,
+  'sh',
+];
+
+const executable = builtExecutable();
+
+const script = (name: string): string[] => [process.execPath, join(repository, 'test/support', name)];
+
+for (const { name, hasCgroup, hide } of KINDS) {
+  const it = (title: string, body: (t: TestContext) => void | Promise<void>): void => {
+    test(`${title}, ${name}`, body);
+  };
+
+  it('attackers hold up and grow neither a hook at its limit, nor a recovery, nor a backup that fails', () => {
+    const [file, ...args] = [...apart(hide), ...script('attacked.ts'), executable];
+    const { stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', cwd: '/', env: plainEnvironment });
+    assert.equal(stderr, '');
+    const { attackers, hadCgroup, without, beside }: Answer = JSON.parse(stdout);
+    tried += 3 * attackers.length;
+    assert.equal(hadCgroup, hasCgroup);
+    for (const scenario of ['limit', 'recover', 'error'] satisfies Scenario[]) {
+      const [before, now] = [without[scenario], beside[scenario]];
+      const figures = `${scenario}: ${JSON.stringify([before, now])}`;
+      console.log(figures);
+      assert.equal(now.status, before.status, figures);
+      // Of what is over in no time, half is what another process on the machine takes.
+      assert.ok(now.seconds <= 1.5 * before.seconds + 0.5, figures);
+      assert.ok(now.kibibytes <= before.kibibytes + 20_000, figures);
+    }
+  });
+
+  for (const words of hasCgroup ? ['', 'setsid'] : ['']) {
+    it(`a chain of quick forks${words && ' in sessions of their own'} ends at the limit`, async t => {
+      tried++;
+      const directory = hooksDirectory(t);
+      const written = join(scratch(t), 'written');
+      const chain = join(repository, 'test/attacks/fork-chain');
+      place(directory, 'a', `#!/bin/sh\n'${chain}' '${written}' ${words} &\nsleep 600\n`);
+      const run = [executable, 'run', 'backup', 'pre', '--hooks', directory, '--timeout', '3s'];
+      const [file, ...args] = ['unshare', '--mount', 'sh', '-c', `${hide}\nexec "$@"`, 'sh', ...run] as const;
+      const running = start(t, [file, ...args], { TKLBAM_HOOKS_GRACE: '1s' });
+      const [status, stderr] = await running.ended;
+      assert.deepEqual(
+        [status, stderr],
+        [1, `HookError: \`${directory}/a backup pre\` timed out after 3s\n`],
+      );
+      const { size } = statSync(written);
+      assert.ok(size > 100, `${size} forks`);
+      // Half a second is some hundred of them.
+      await sleep(500);
+      assert.equal(statSync(written).size, size);
+    });
+  }
+}
+
+test('a stranger who has the number of a hook’s process group is not killed in its place', () => {
+  tried++;
+  const [file, ...args] = [...apart(KINDS[1].hide), ...script('reused-pid.ts')];
+  const { stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', cwd: '/', env: plainEnvironment });
+  assert.deepEqual([stdout, stderr], ['{"stranger":"left"}', '']);
+});
