@@ -4,6 +4,7 @@ import atexit
 import fcntl
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,24 +22,35 @@ class Hooks(object):
     def __init__(self, operation):
         self.operation = operation
         self.socket = self.answers = self.guardian = self.owner = None
+        self.resumes = False
         atexit.register(self._leave)
 
     def pre(self):
-        self._ask("pre", _cwd())
+        self.resumes = _is_set("opt_resume", ["--resume"])
+        self._prepare("pre", _cwd())
 
     def inspect(self, extras_path):
-        self._ask("inspect", os.path.join(_cwd(), extras_path))
+        self._prepare("inspect", os.path.join(_cwd(), extras_path))
 
     def post(self):
-        try:
-            self._ask("post", _cwd())
-        except BaseException:
-            # The upload is complete. Still marked as aborted, it would be resumed by the next backup: with this
-            # one's list of files, and its dumps.
-            if self.operation == "backup":
-                registry.backup_resume_conf = None
-            raise
+        # The upload is complete. Still marked as aborted, should this fail or be cut off, the next backup would resume it: with
+        # this one's list of files, and its dumps.
+        self._forget_resume()
+        self._ask("post", _cwd())
         self._end()
+
+    def _prepare(self, state, cwd):
+        """Nothing is uploaded yet: what fails now is nothing to resume, unless it is itself the rest of an upload."""
+        try:
+            self._ask(state, cwd)
+        except BaseException:
+            if not self.resumes:
+                self._forget_resume()
+            raise
+
+    def _forget_resume(self):
+        if self.operation == "backup":
+            registry.backup_resume_conf = None
 
     def _ask(self, state, cwd):
         for stream in (sys.stdout, sys.stderr):
@@ -72,6 +84,10 @@ class Hooks(object):
             profile = getattr(registry, "profile", None)
             if profile is not None:
                 command += ["--profile", profile]
+            # As under nohup. It would not know: Node.js begins with the default dispositions.
+            for name in ("HUP", "INT", "QUIT"):
+                if signal.getsignal(getattr(signal, "SIG" + name)) == signal.SIG_IGN:
+                    command += ["--ignored", name]
             self.guardian = subprocess.Popen(
                 command, close_fds=False, preexec_fn=lambda: _pass_on(fd, control)
             )
@@ -85,21 +101,30 @@ class Hooks(object):
     def _exchange(self, request):
         """Returns the error of the answer, or why there is none."""
         try:
-            self.socket.sendall(request.encode("ascii"))
+            try:
+                self.socket.sendall(request.encode("ascii"))
+            except EnvironmentError:
+                pass  # It is ending, and may have said why.
             return json.loads(self.answers.readline().decode("utf-8"))["error"]
         except (EnvironmentError, ValueError):
             status = self._end()
-        except BaseException:
+        except BaseException as error:
             # KeyboardInterrupt, or what a signal handler raises. Hooks are told now, while tklbam still logs.
-            self._end()
+            self._end(error)
             raise
+        if status < 0:
+            # Nobody is left to tell the hooks that were started.
+            subprocess.call([PROGRAM, "recover"], stdin=open(os.devnull))
         ending = "ended with exit status %d" % status if status >= 0 else "was killed by signal %d" % -status
-        return "%s %s and did not answer ('tklbam-hooks recover' tells hooks that were started)" % (PROGRAM, ending)
+        return "%s %s and did not answer" % (PROGRAM, ending)
 
-    def _end(self):
-        """Hangs up, and waits for the guardian, which may be telling hooks. Returns its exit status."""
+    def _end(self, error=None):
+        """Hangs up, and waits for the guardian, which may be telling hooks. Returns its exit status. `error` is for the hooks."""
         if self.socket:
             try:
+                if error is not None:
+                    request = {"state": "error", "error": _describe(error)}
+                    self.socket.sendall((json.dumps(request) + "\n").encode("ascii"))
                 # A child that tklbam forked may have it open too: closing it would not be enough.
                 self.socket.shutdown(socket.SHUT_RDWR)
             except EnvironmentError:
@@ -117,7 +142,7 @@ class Hooks(object):
         """When Python exits: a shell prompts, and systemd kills what is left, when the hooks have been told."""
         if self.owner == os.getpid():
             try:
-                self._end()
+                self._end(getattr(sys, "last_value", None))
             except KeyboardInterrupt:
                 pass  # The guardian goes on.
 
@@ -130,6 +155,16 @@ def _environment():
         if _is_set("opt_" + option, flags):
             env[variable] = "yes"
     return env
+
+
+def _describe(error):
+    """A line, as the last one of a traceback. Whatever it holds."""
+    try:
+        text = _text(str(error))
+    except Exception:
+        text = u""
+    name = type(error).__name__
+    return (u"%s: %s" % (name, text) if text else u"%s" % name)[:500]
 
 
 def _is_set(name, flags):

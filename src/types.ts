@@ -97,10 +97,14 @@ export interface SessionRequest extends SessionSettings {
   readonly kind: 'session';
   /** Of the connected stream socket on which the caller says which state it has come to. */
   readonly control: number;
+  /** Signals that the caller ignores, and its hooks are to ignore too (nohup(1)). */
+  readonly ignoredSignals: readonly NodeJS.Signals[];
 }
 
 export interface WrapRequest extends SessionSettings {
   readonly kind: 'wrap';
+  /** Exit statuses of the command that are warnings: its work is done. */
+  readonly warnStatuses: readonly number[];
   /** Where hooks of `inspect` start; undefined to leave that state out. Absolute. */
   readonly inspect: string | undefined;
   readonly cwd: string;
@@ -109,6 +113,10 @@ export interface WrapRequest extends SessionSettings {
 
 export interface RecoverRequest {
   readonly kind: 'recover';
+  /** Those to look after: both, unless one was named. */
+  readonly operations: readonly Operation[];
+  /** Give up what is owed, instead of telling the hooks. */
+  readonly forget: boolean;
   readonly statePaths: StatePaths;
   readonly dryRun: boolean;
 }
@@ -308,6 +316,8 @@ export type Defect =
   | { readonly kind: 'interpreter'; readonly interpreter: InterpreterName; readonly fault: InterpreterFault }
   /** More interpreters that are scripts themselves than the kernel follows. */
   | { readonly kind: 'interpreter-depth' }
+  /** Its start could not be recorded; the errno name. */
+  | { readonly kind: 'unrecorded'; readonly code: string }
   /** Found out only on the attempt; the errno name. */
   | { readonly kind: 'system'; readonly code: string };
 
@@ -327,6 +337,12 @@ export type Verdict =
 export interface Judged {
   readonly hook: Candidate;
   readonly verdict: Verdict;
+}
+
+/** What is in the directories, and what comes of it. */
+export interface LoadedHooks {
+  readonly listings: readonly Listing[];
+  readonly judged: readonly Judged[];
 }
 
 /** Everything needed to start one hook; `execute` adds nothing of its own. */
@@ -373,6 +389,8 @@ export type Failure =
   | { readonly kind: 'broken'; readonly hook: Candidate; readonly defect: Defect }
   | { readonly kind: 'refused'; readonly hook: Candidate; readonly refusal: Refusal }
   | { readonly kind: 'directory'; readonly source: HookSource; readonly code: string }
+  /** It was started in this session, and in `post` it is not there to be started. */
+  | { readonly kind: 'gone'; readonly path: string; readonly verdict: Verdict | undefined }
   /** `--only` named it. `why` is absent if there is no such entry. */
   | {
       readonly kind: 'not-a-hook';
@@ -398,13 +416,21 @@ export interface Result {
   readonly durationMs: number;
 }
 
+/** What went wrong in a session. */
+export interface Trouble {
+  /** A line. */
+  readonly error: string;
+  /** File name of the hook that failed; empty if it was none. */
+  readonly failed: string;
+}
+
 /** What did happen: enough to print and to choose the exit status from. */
 export interface Report {
   readonly plan: Plan;
   /** In order; shorter than the plan's steps when one failed and the rest were not tried. */
   readonly results: readonly Result[];
   /** The signal that ended the run, if one did. */
-  readonly interruption: string | undefined;
+  readonly interruption: NodeJS.Signals | undefined;
 }
 
 /** A result as JSON has it: in answers of a session, and in the log. */
@@ -430,12 +456,25 @@ export interface HookEntry extends ResultEntry {
   readonly hook: string;
 }
 
+/**
+ * `put-off`: a hook of `pre` exited 75. `turned-away`: it ended before its first hook. Later lines of a session that failed: `owing`, a hook
+ * failed in `error` and is not told again; `settled`, the last hook that was owed it was told; `forgotten`, by an administrator.
+ */
+export type SessionOutcome =
+  | 'succeeded'
+  | 'failed'
+  | 'put-off'
+  | 'turned-away'
+  | 'owing'
+  | 'settled'
+  | 'forgotten';
+
 export interface SessionEntry {
   readonly type: 'session';
   readonly time: string;
   readonly session: string;
   readonly operation: Operation;
-  readonly outcome: 'succeeded' | 'failed';
+  readonly outcome: SessionOutcome;
   /** What went wrong, a line. */
   readonly error: string | null;
   /** From its start to its end, or to the end of its recovery. */
@@ -463,6 +502,15 @@ export interface Trace {
   readonly tag: readonly string[];
 }
 
+/** A hook that was started in a session. One whose start was cut off counts: it may have been. */
+export interface StartedHook {
+  readonly path: string;
+  /** How many times it was told `error` and exited non-zero. */
+  readonly attempts: number;
+  /** Whether it was told `error` and exited 0. */
+  readonly isSettled: boolean;
+}
+
 /** What has to be known of a session to finish it, whoever is left to do so. Nothing secret: no environment. */
 export interface SessionRecord {
   /** As hooks have it in TKLBAM_HOOK_SESSION. */
@@ -470,34 +518,42 @@ export interface SessionRecord {
   readonly operation: Operation;
   /** When it began, as ISO 8601 in UTC. */
   readonly since: string;
+  /** The same in seconds since boot, which no hook can set (proc_uptime(5)); null without /proc. */
+  readonly uptime: number | null;
   /** Who is responsible for it. */
   readonly guardian: ProcessId;
   /** Who asked for it. */
   readonly caller: { readonly pid: number; readonly name: string };
-  /** How far it has come. */
+  /** How far it has come; `error` from the moment it failed. */
   readonly state: State;
+  /** What `wrap` runs between `state` and the next; null while it runs none. */
+  readonly command: string | null;
   readonly sources: readonly HookSource[];
   /** As `HookSettings` has them; null for TurnKey's own. */
   readonly keyrings: readonly string[] | null;
   /** As `HookSettings` has it; null for none. */
   readonly timeoutMs: number | null;
   /** TKLBAM_HOOK_RESUME and TKLBAM_HOOK_SIMULATE, as far as the caller set them. */
-  readonly marks: Readonly<Record<string, string>>;
-  /** Paths of the hooks that were started in it, in that order. One whose start was cut off counts: it may have been. */
-  readonly started: readonly string[];
-  /** Which of them were told `error`, to its end. */
-  readonly told: readonly string[];
+  readonly carriedEnv: Readonly<Record<string, string>>;
+  /** In the order of their first start. */
+  readonly started: readonly StartedHook[];
   /** What went wrong, a line; null as long as nothing has. */
   readonly error: string | null;
   /** File name of the hook that failed; empty if it was none. */
   readonly failed: string;
+  /** Whether it has ended, and is here for what it still owes. */
+  readonly isOver: boolean;
 }
 
-/** A session whose record is there. */
-export interface Unfinished {
-  readonly operation: Operation;
-  /** Undefined if it cannot be understood. */
-  readonly record: SessionRecord | undefined;
-  /** Whether its guardian is. */
-  readonly isRunning: boolean;
-}
+/** What the record of an operation holds: the session that runs, if one does, and those that still owe a hook `error`. */
+export type SessionFile =
+  | { readonly kind: 'sessions'; readonly sessions: readonly SessionRecord[] }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unreadable' }
+  /** It is a copy: of a backup that was restored, or of another machine. `reason` is a clause that says so. */
+  | { readonly kind: 'copy'; readonly reason: string };
+
+/** A record that is there. */
+export type Unfinished =
+  | { readonly kind: 'running' | 'cut-off' | 'owing'; readonly record: SessionRecord }
+  | { readonly kind: 'unreadable' | 'copy'; readonly operation: Operation };

@@ -40,6 +40,17 @@ const OPTIONS = {
     value: 'FILE',
     help: 'settings of a hook of the library (default: NAME.conf beside the hooks)',
   },
+  'warn-status': {
+    value: 'N',
+    repeatable: true,
+    help: 'an exit status of COMMAND that is a warning, since its work is done (borg: 1, restic: 3); may be repeated',
+  },
+  ignored: {
+    value: 'SIGNAL',
+    repeatable: true,
+    help: 'a signal that the caller ignores, and hooks are to ignore too: HUP, INT or QUIT; may be repeated',
+  },
+  forget: { help: 'give up what hooks are still owed, of OPERATION or of both; tells none' },
   only: { value: 'NAME', repeatable: true, help: 'run this hook alone; may be repeated' },
   'dry-run': { help: 'print what would run, run nothing' },
   verbose: { short: 'v', help: 'say which hook starts, how it ended and how long it took' },
@@ -73,19 +84,19 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   wrap: {
     arguments: 'OPERATION -- COMMAND [ARG]…',
     purpose: 'Run the hooks of pre, then COMMAND, then the hooks of post; those of error if anything fails.',
-    options: ['hooks', 'profile', 'keyring', 'timeout', 'inspect', 'verbose'],
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'inspect', 'warn-status', 'verbose'],
   },
   session: {
     arguments: 'OPERATION',
     purpose:
       'Run the hooks of an operation as its program asks for them, and those of error if it fails or dies.',
-    options: ['hooks', 'profile', 'keyring', 'timeout', 'control'],
+    options: ['hooks', 'profile', 'keyring', 'timeout', 'control', 'ignored'],
   },
   recover: {
-    arguments: '',
+    arguments: '[OPERATION]',
     purpose:
       'Run the hooks of error for each backup or restore that was cut off. Done at boot, and by each new one.',
-    options: ['dry-run'],
+    options: ['dry-run', 'forget'],
   },
   status: {
     arguments: '',

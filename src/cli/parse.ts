@@ -52,8 +52,13 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
   switch (name) {
     case 'fixclock':
       return { kind: 'fixclock', event };
-    case 'recover':
-      return { kind: 'recover', statePaths: parseStatePaths(env, directory), dryRun };
+    case 'recover': {
+      const forget = values.has('forget');
+      if (rest[0] !== undefined && !forget)
+        throw new UsageError("'recover' takes an OPERATION only with --forget");
+      const operations = rest[0] === undefined ? OPERATIONS : [event.operation];
+      return { kind: 'recover', statePaths: parseStatePaths(env, directory), operations, forget, dryRun };
+    }
     case 'status':
       return { kind: 'status', statePaths: parseStatePaths(env, directory), json };
   }
@@ -85,6 +90,7 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
         ...session,
         statePaths: parseStatePaths(env, directory),
         inspect: given('inspect'),
+        warnStatuses: (values.get('warn-status') ?? []).map(parseStatus),
         cwd: here,
         command: parseCommand(verbatim),
       };
@@ -94,6 +100,7 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
         ...session,
         statePaths: parseStatePaths(env, directory),
         control: parseDescriptor(values.get('control')?.[0]),
+        ignoredSignals: (values.get('ignored') ?? []).map(parseSignal),
       };
     default: {
       const only = (values.get('only') ?? []).map(fileName);
@@ -182,6 +189,15 @@ function parseDescriptor(text: string | undefined): number {
     throw new UsageError("'session' needs --control FD; see PROTOCOL in tklbam-hooks(8)");
   if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--control: ${quote(text)} is no file descriptor`);
   return Number(text);
+}
+
+function parseStatus(text: string): number {
+  if (/^\d{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= 125) return Number(text);
+  throw new UsageError(`--warn-status: ${quote(text)} is no exit status from 1 to 125`);
+}
+
+function parseSignal(text: string): NodeJS.Signals {
+  return oneOf(['SIGHUP', 'SIGINT', 'SIGQUIT'], `SIG${text}`, 'signal');
 }
 
 /** Of each hook; undefined for none. 6 h: long enough for any dump, short enough not to hold backups up for weeks. */

@@ -2,24 +2,18 @@ import { escapeControls } from '../cli/text.ts';
 import { type Switched, switchOff, switchOn } from '../hooks/switch.ts';
 import { isPending } from '../library/state.ts';
 import { checkText } from '../report/list.ts';
-import type { Finding, SwitchRequest } from '../types.ts';
+import type { SwitchRequest } from '../types.ts';
+import { findProblems } from './check.ts';
+import type { Answer, Context } from './context.ts';
 
-/** What a command says, and the status that it ends with. */
-export interface Answer {
-  readonly status: 0 | 1;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** `findings` is what `check` finds wrong with hooks of these names once they are on. */
-export async function enable(
-  { sources, names }: SwitchRequest,
-  findings: (names: readonly string[]) => Promise<readonly Finding[]>,
-): Promise<Answer> {
+/** Switches hooks on, and says what `check` finds wrong with them then. */
+export async function enable({ sources, names }: SwitchRequest, context: Context): Promise<Answer> {
   const switched = names.map(name => switchOn(sources, name));
   const on = names.filter((_, index) => switched[index]?.kind !== 'failed');
   const answer = describe(switched);
-  return { ...answer, out: answer.out + (on.length === 0 ? '' : checkText(await findings(on))) };
+  const settings = { sources, keyrings: undefined, timeoutMs: undefined };
+  const findings = on.length === 0 ? [] : await findProblems(settings, on, context);
+  return { ...answer, out: answer.out + checkText(findings) };
 }
 
 /** A ready hook that is switched off is no longer told to start again what it has stopped. */

@@ -3,7 +3,7 @@ import { escapeControls } from '../cli/text.ts';
 import { isPassedOver } from '../hooks/judge.ts';
 import { describeErrno, errnoOf } from '../system/errno.ts';
 import type { NewRequest } from '../types.ts';
-import type { Answer } from './enable.ts';
+import type { Answer } from './context.ts';
 
 /** Not executable: it is switched on when it has been written to the end. */
 export function newHook({ directory, name }: NewRequest): Answer {

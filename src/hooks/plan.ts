@@ -145,6 +145,8 @@ function hookEnvironment({ operation, state }: HookEvent, env: Environment, sess
     else base[name] = list;
   }
   for (const name of CODE_FILES) if (!base[name]?.startsWith('/')) delete base[name];
+  // Of the command that `wrap` ran, which no caller can know before.
+  if (state !== 'post' && state !== 'error') delete base.TKLBAM_HOOK_STATUS;
   return {
     ...base,
     ...(state === 'error' && {

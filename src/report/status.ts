@@ -1,8 +1,8 @@
 // Sessions that run or were cut off, and the last of each operation in the log, as text or JSON. Pure.
 import { escapeControls } from '../cli/text.ts';
-import { owed } from '../session/session-file.ts';
+import { MOST_ATTEMPTS, owing, pending } from '../session/session-file.ts';
 import type { HookEntry, LogEntry, Operation, SessionEntry, Unfinished } from '../types.ts';
-import { localTime } from './messages.ts';
+import { describeGuardian, describeProgressOf, localTime, operationOf } from './session-messages.ts';
 
 /** The last session of an operation that came to its end, with what its hooks did. */
 interface Last extends SessionEntry {
@@ -31,16 +31,34 @@ export function statusText(sessions: readonly Unfinished[], entries: readonly Lo
     : blocks.join('\n');
 }
 
-function describeUnfinished({ operation, record, isRunning }: Unfinished): string {
-  if (record === undefined)
-    return `${operation}: cut off, and its record cannot be understood ('tklbam-hooks recover' sets it aside)\n`;
-  const { since, state, guardian, caller } = record;
-  const began = `${localTime(since)} (last state: ${state})`;
-  const who = `pid ${guardian.pid}, called by '${escapeControls(caller.name)}' (pid ${caller.pid})`;
-  if (isRunning) return `${operation}: running since ${began}, ${who}\n`;
-  const rows = owed(record).map(path => `  ${escapeControls(path)}\n`);
-  const waiting = rows.length === 0 ? '' : `, and tells these hooks:\n${rows.join('')}`;
-  return `${operation}: cut off, begun ${began}, ${who}; 'tklbam-hooks recover' finishes it${waiting || '\n'}`;
+function describeUnfinished(each: Unfinished): string {
+  const operation = operationOf(each);
+  switch (each.kind) {
+    case 'unreadable':
+      return `${operation}: cut off, and its record cannot be understood ('tklbam-hooks recover' sets it aside)\n`;
+    case 'copy':
+      return `${operation}: a record is there that came with a restore or a copy ('tklbam-hooks recover' sets it aside)\n`;
+    case 'running':
+      return `${operation}: running (${each.record.command === null ? each.record.state : `'${each.record.command}'`}), ${describeGuardian(each.record)}\n`;
+    case 'cut-off': {
+      const { record } = each;
+      const rows = pending(record).map(({ path }) => `  ${escapeControls(path)}\n`);
+      const waiting = rows.length === 0 ? '' : `, and tells these hooks:\n${rows.join('')}`;
+      const began = `(${describeProgressOf(record)}), ${describeGuardian(record)}`;
+      return `${operation}: cut off ${began}; 'tklbam-hooks recover' finishes it${waiting || '\n'}`;
+    }
+    case 'owing': {
+      const rows = owing(each.record).map(({ path, attempts }) => {
+        const next =
+          attempts >= MOST_ATTEMPTS
+            ? `see to it by hand, then 'tklbam-hooks recover --forget ${operation}'`
+            : "'tklbam-hooks recover' tells it again";
+        return `  ${escapeControls(path)} (failed ${attempts} of ${MOST_ATTEMPTS} times; ${next})\n`;
+      });
+      const what = `the one of ${localTime(each.record.since)} failed, and these hooks are still owed 'error'`;
+      return `${operation}: ${what}:\n${rows.join('')}`;
+    }
+  }
 }
 
 function describeLast({ operation, time, seconds, outcome, error, hooks }: Last): string {
@@ -56,17 +74,21 @@ const describeOutcome = ({ outcome, status, signal }: HookEntry): string =>
   outcome === 'failed' ? `exit status ${status}` : outcome === 'killed' ? `${signal}` : outcome;
 
 export function statusJson(sessions: readonly Unfinished[], entries: readonly LogEntry[]): string {
-  const unfinished = sessions.map(({ operation, record, isRunning }) => ({
-    operation,
-    running: isRunning,
-    session: record?.session ?? null,
-    since: record?.since ?? null,
-    state: record?.state ?? null,
-    guardian: record?.guardian.pid ?? null,
-    caller: record?.caller ?? null,
-    started: record?.started ?? [],
-    owed: record === undefined ? [] : owed(record),
-    error: record?.error ?? null,
-  }));
+  const unfinished = sessions.map(each => {
+    const record = 'record' in each ? each.record : undefined;
+    return {
+      operation: operationOf(each),
+      kind: each.kind,
+      running: each.kind === 'running',
+      session: record?.session ?? null,
+      since: record?.since ?? null,
+      state: record?.state ?? null,
+      guardian: record?.guardian.pid ?? null,
+      caller: record?.caller ?? null,
+      started: record?.started.map(({ path }) => path) ?? [],
+      owed: record === undefined ? [] : owing(record).map(({ path, attempts }) => ({ path, attempts })),
+      error: record?.error ?? null,
+    };
+  });
   return `${JSON.stringify({ sessions: unfinished, last: lastOfEach(entries) }, undefined, 2)}\n`;
 }

@@ -116,6 +116,11 @@ export function describeDefect(defect: Defect, hook: Candidate | undefined): Adv
         reason: `it was built for another architecture (ELF machine ${defect.machine})`,
         remedy: `install the build for this one, ${off}`,
       };
+    case 'unrecorded':
+      return {
+        reason: `that it starts cannot be recorded: ${describeErrno(defect.code)}`,
+        remedy: 'see to the state directory, /var/lib/tklbam-hooks by default',
+      };
     case 'system':
       return describeAttempt(defect.code, object);
   }

@@ -1,63 +1,83 @@
-// Plan to results, one as each hook ends. The only file that starts hooks and imports execa. Prints nothing.
+// Plan to report: the only file that starts hooks and COMMAND, and imports execa. Prints nothing.
+import { isatty } from 'node:tty';
 import { processTag } from '../hooks/plan.ts';
 import { isDead } from '../system/descriptors.ts';
-import type { Environment, Outcome, Plan, Result, State, Step } from '../types.ts';
+import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step } from '../types.ts';
+import { type Launch, launchWords } from './launch.ts';
 import { end, track } from './process-tree.ts';
+import type { Cancellation } from './signals.ts';
+import type { Terminal } from './terminal.ts';
 import { type Watchdog, watchdog } from './watchdog.ts';
 
-export type Progress =
-  | { readonly kind: 'starts'; readonly step: Step }
-  | { readonly kind: 'ended'; readonly result: Result };
-
-export interface Cancellation {
-  /** Aborted, with the name of the signal as its reason, when the run is to end. */
-  readonly stop: AbortSignal;
-  /** Aborted when it is to end without any grace. */
-  readonly hurry: AbortSignal;
-  /** Whether the terminal itself sent the signal, and so to the hook too, if that is in our process group. */
-  readonly isFromTerminal: (signal: NodeJS.Signals) => boolean;
-  /** Whether we have a controlling terminal (tty(4)). */
-  readonly hasTerminal: boolean;
+/** Is told of each hook as it starts and ends. */
+export interface Observer {
+  /** The step to start, which may know more by now than its plan; or why it must not be started. */
+  readonly starts: (step: Step) => Step | Defect;
+  readonly ended: (result: Result) => void;
 }
 
-export async function* execute(plan: Plan, cancellation: Cancellation): AsyncGenerator<Progress> {
+/** How hooks are started, beyond what their plan says. */
+export interface Setting extends Launch {
+  readonly terminal: Terminal;
+  /** `apart`: standard input and output belong to a command. Hooks read /dev/null, but for a terminal, and write to standard error. */
+  readonly streams: 'inherited' | 'apart';
+}
+
+export async function execute(
+  plan: Plan,
+  setting: Setting,
+  cancellation: Cancellation,
+  observer: Observer,
+): Promise<Report> {
   const dog = plan.steps.some(({ timeoutMs }) => timeoutMs !== undefined) ? watchdog() : undefined;
-  for (const step of plan.steps) {
-    if (cancellation.stop.aborted) return;
-    yield { kind: 'starts', step };
-    const result = await run(step, cancellation, dog);
-    yield { kind: 'ended', result };
-    if (plan.stopAtFailure && result.outcome.kind !== 'succeeded' && step.failure === 'stop') return;
+  const results: Result[] = [];
+  for (const planned of plan.steps) {
+    if (cancellation.stop.aborted) break;
+    const step = observer.starts(planned);
+    let result: Result;
+    if ('kind' in step) {
+      result = { step: planned, outcome: { kind: 'not-started', defect: step }, durationMs: 0 };
+    } else {
+      result = await run(step, setting, cancellation, dog);
+    }
+    results.push(result);
+    observer.ended(result);
+    if (plan.stopAtFailure && result.outcome.kind !== 'succeeded' && planned.failure === 'stop') break;
   }
+  const { stop } = cancellation;
+  return { plan, results, interruption: stop.aborted ? stop.reason : undefined };
 }
 
 async function run(
   step: Step,
-  { stop, hurry, isFromTerminal, hasTerminal }: Cancellation,
+  setting: Setting,
+  { stop, hurry }: Cancellation,
   dog: Watchdog | undefined,
 ): Promise<Result> {
   // Here, not above: a run without hooks need not load it.
   const { execa } = await import('execa');
+  const { terminal } = setting;
   const [, state] = step.args;
   // A process group and session of its own, so that a time limit ends what the hook started too. Not on a terminal before the
   // operation: there the hook may ask through /dev/tty, and Ctrl-C and Ctrl-Z are for the whole foreground group. After the
   // operation it is more important that a terminal which goes away does not take the hook with it.
-  const hasOwnGroup = !hasTerminal || state === 'post' || state === 'error';
+  const hasOwnGroup = !terminal.isThere || state === 'post' || state === 'error';
   const startedMs = performance.now();
+  const [file = '', ...args] = [...launchWords(setting), step.hook.path, ...step.args];
   const options = {
     cwd: step.cwd,
     env: step.env,
     extendEnv: false,
-    stdio: ['inherit', ...outputs(state)],
+    stdio: streams(setting, state),
     buffer: false,
     reject: false,
     detached: hasOwnGroup,
-    // Its end is ours to arrange, not that of an exit handler.
+    // Disable execa's kill-on-exit: a hook is ended by `end`, or by the watchdog.
     cleanup: false,
   } as const;
   const { timeoutMs, graceMs } = step;
   const { child, tree, release } = track(
-    () => execa(step.hook.path, step.args, options),
+    () => execa(file, args, options),
     { hasOwnGroup, tag: processTag(step) },
     trace => {
       if (timeoutMs !== undefined) dog?.starts(trace, { timeoutMs, graceMs });
@@ -77,7 +97,7 @@ async function run(
       : setTimeout(() => stopWith({ kind: 'timed-out', afterMs: timeoutMs }, 'SIGTERM'), timeoutMs);
   const interrupt = (): void => {
     const signal: NodeJS.Signals = stop.reason;
-    stopWith({ kind: 'interrupted', signal }, !hasOwnGroup && isFromTerminal(signal) ? undefined : signal);
+    stopWith({ kind: 'interrupted', signal }, !hasOwnGroup && terminal.sent(signal) ? undefined : signal);
   };
   stop.addEventListener('abort', interrupt, { signal: ending.signal });
   if (stop.aborted) interrupt();
@@ -95,18 +115,21 @@ async function run(
   return { step, outcome: last, durationMs: performance.now() - startedMs };
 }
 
+type Output = 'ignore' | 1 | 2;
+
 /** Of a hook. What has to start again what was stopped must not fail because nobody is there any more to read what it says. */
-function outputs(state: State): ['inherit' | 'ignore', 'inherit' | 'ignore'] {
-  const output = (fd: 1 | 2): 'inherit' | 'ignore' =>
-    state === 'error' && isDead(fd) ? 'ignore' : 'inherit';
-  return [output(1), output(2)];
+function streams({ streams }: Setting, state: State): ['inherit' | 'ignore', Output, Output] {
+  const output = (fd: 1 | 2): Output => (state === 'error' && isDead(fd) ? 'ignore' : fd);
+  if (streams === 'inherited') return ['inherit', output(1), output(2)];
+  return [isatty(0) ? 'inherit' : 'ignore', output(2), output(2)];
 }
 
 /** A program that is not a hook, in our process group and with all that we have. */
 export async function command(
-  [file, ...args]: readonly [string, ...string[]],
+  words: readonly [string, ...string[]],
   cwd: string,
   env: Environment,
+  launch: Launch,
   passOn: (send: (signal: NodeJS.Signals) => void) => void,
 ): Promise<Outcome> {
   const { execa } = await import('execa');
@@ -119,6 +142,7 @@ export async function command(
     reject: false,
     cleanup: false,
   } as const;
+  const [file = '', ...args] = [...launchWords(launch), ...words];
   const child = execa(file, args, options);
   passOn(signal => child.kill(signal));
   const { exitCode, signal, code } = await child;

@@ -101,7 +101,7 @@ export function parseDemand(line: string): Demand | string {
   if (!isObject(found)) return 'the request is not a JSON object';
   const { state, cwd, env } = found;
   if (state !== 'pre' && state !== 'inspect' && state !== 'post') {
-    return `"state" is one of "pre", "inspect", "post", not ${JSON.stringify(state) ?? 'absent'}`;
+    return `"state" is one of "pre", "inspect", "post", not ${typeof state === 'string' ? JSON.stringify(state) : state === undefined ? 'absent' : `of type ${typeof state}`}`;
   }
   if (typeof cwd !== 'string' || !cwd.startsWith('/') || cwd.includes('\0'))
     return '"cwd" is not an absolute path';
@@ -132,27 +132,34 @@ export async function guard(
   const end = new Promise<undefined>(resolve => {
     terminated.addEventListener('abort', () => resolve(undefined));
   });
-  while (!session.isOver()) {
-    const line = await Promise.race([control.next(), end]);
-    if (line === undefined) {
-      const error = interruption() ?? `the guardian of the session was ended by signal ${terminated.reason}`;
-      if (control.gone.aborted) status = session.canFollow('pre') ? 0 : 1;
-      else status = 128 + 15;
-      await session.fail(error);
-      control.answer({ status, error, results: [] });
-      break;
+  try {
+    while (!session.isOver()) {
+      const line = terminated.aborted ? undefined : await Promise.race([control.next(), end]);
+      if (line === undefined) {
+        const error = interruption() ?? 'the guardian of the session was ended';
+        if (control.gone.aborted) status = session.canFollow('pre') ? 0 : 1;
+        else status = 128 + 15;
+        await session.fail(error);
+        control.answer({ status, error, results: [] });
+        break;
+      }
+      const demand = parseDemand(line);
+      const fault = typeof demand === 'string' ? demand : findFault(demand, session);
+      if (typeof demand === 'string' || fault !== undefined) {
+        control.answer({ status: 2, error: fault, results: [] });
+        continue;
+      }
+      const answer = await session.advance(demand.stage, demand.cwd, withDefaults(demand.env));
+      status = answer.status;
+      control.answer(answer);
     }
-    const demand = parseDemand(line);
-    const fault = typeof demand === 'string' ? demand : findFault(demand, session);
-    if (typeof demand === 'string' || fault !== undefined) {
-      control.answer({ status: 2, error: fault, results: [] });
-      continue;
-    }
-    const answer = await session.advance(demand.stage, demand.cwd, withDefaults(demand.env));
-    status = answer.status;
-    control.answer(answer);
+  } catch (bug) {
+    // The session is over, and its hooks were told. The caller must not wait for ever.
+    control.answer({ status: 1, error: 'tklbam-hooks itself failed, see its message', results: [] });
+    throw bug;
+  } finally {
+    await control.close();
   }
-  await control.close();
   return status;
 }
 

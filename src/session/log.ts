@@ -9,8 +9,14 @@ import type { HookEntry, LogEntry, SessionEntry } from '../types.ts';
 
 export interface Log {
   readonly write: (entry: LogEntry) => void;
-  readonly close: () => void;
+  /** Resolves when syslog has all lines, or does not take them. */
+  readonly close: () => Promise<void>;
 }
+
+const GOOD: readonly string[] = ['succeeded', 'settled', 'forgotten', 'put-off'];
+
+/** How long logger(1) may take to read what is left. */
+const PATIENCE_MS = 2000;
 
 /** A log that cannot be written is a warning, once. */
 export function openLog(path: string, warn: (line: string) => void): Log {
@@ -26,14 +32,38 @@ export function openLog(path: string, warn: (line: string) => void): Log {
         if (!hasFailed) warn(`tklbam-hooks: ${text}`);
         hasFailed = true;
       }
-      // A log of one's own is one's own affair.
+      // Only the default log is copied to syslog.
       if (path !== DEFAULT_LOG) return;
       syslog ??= startLogger();
       // By sd-daemon(3): an error, or information.
-      syslog?.stdin?.write(`<${entry.outcome === 'succeeded' ? 6 : 3}>${line}`);
+      syslog?.stdin?.write(`<${GOOD.includes(entry.outcome) ? 6 : 3}>${line}`);
     },
-    close: () => syslog?.stdin?.end(),
+    close: async () => {
+      const input = syslog?.stdin;
+      if (!input || input.destroyed) return;
+      const patience = Promise.withResolvers<void>();
+      const timer = setTimeout(patience.resolve, PATIENCE_MS);
+      input.on('close', patience.resolve);
+      input.end();
+      await patience.promise;
+      clearTimeout(timer);
+    },
   };
+}
+
+/** Logs an attempt at a session that was turned away before there was anything to know of it but its words. */
+export async function logAttempt(
+  path: string | undefined,
+  operation: string | undefined,
+  error: string,
+): Promise<void> {
+  if (operation !== 'backup' && operation !== 'restore') return;
+  const log = openLog(path?.startsWith('/') ? path : DEFAULT_LOG, () => undefined);
+  const now = new Date();
+  const session = `${now.getTime().toString(36)}-${process.pid}`;
+  const time = now.toISOString();
+  log.write({ type: 'session', time, session, operation, outcome: 'turned-away', error, seconds: 0 });
+  await log.close();
 }
 
 /**
@@ -41,8 +71,9 @@ export function openLog(path: string, warn: (line: string) => void): Log {
  * of the session goes.
  */
 function append(path: string, line: string, isLast: boolean): void {
-  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
-  const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+  // O_NONBLOCK: a FIFO that nobody reads must not hold us up.
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
     writeSync(fd, line);
     // A device or a pipe has nothing to bring there.

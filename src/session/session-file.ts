@@ -1,184 +1,197 @@
-// The record of a session on disk, and the lock that says that somebody is responsible for it.
-import { spawnSync } from 'node:child_process';
+// The records of an operation's sessions on disk: written whole and durably, and believed only if they are ours.
 import {
   closeSync,
   constants,
   existsSync,
   fstatSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
-  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
 import { attempt, errnoOf } from '../system/errno.ts';
-import { isObject } from '../system/json.ts';
-import type { Operation, SessionRecord } from '../types.ts';
+import { isObject, isStrings } from '../system/json.ts';
+import { machineId } from '../system/machine.ts';
+import { findRefusal, pathRefusal } from '../system/trust.ts';
+import type { Operation, Refusal, SessionFile, SessionRecord, StartedHook } from '../types.ts';
+import { sessionsDirectory } from './flock.ts';
 
-/** Who is owed `error`, in the order to tell them: what was stopped last is started first. */
-export const owed = ({ started, told }: SessionRecord): string[] =>
-  started.toReversed().filter(path => !told.includes(path));
+/** Of the record's form. One that is newer is kept, and not read. */
+const VERSION = 2;
 
-/** The right to a session of an operation, until `close` or the end of the process. */
-export interface Lock {
-  /** Throws the error of the system call that fails; what was saved before is then still there. */
-  readonly save: (record: SessionRecord) => void;
-  readonly load: () => SessionRecord | 'absent' | 'unreadable';
-  /** Says which hook is running now, by the mark of its processes (plan.ts); undefined when it has ended. */
-  readonly note: (mark: readonly string[] | undefined) => void;
-  /** The mark that the last holder left. */
-  readonly noted: () => readonly string[] | undefined;
-  /** Takes an unreadable record out of the way. */
-  readonly setAside: () => string;
-  /** The session is over. */
-  readonly remove: () => void;
-  readonly close: () => void;
-}
+/** How often a hook is told `error`, if it fails each time. */
+export const MOST_ATTEMPTS = 3;
 
-/** Of util-linux, which is essential in Debian. */
-const FLOCK = '/usr/bin/flock';
-/** How long to wait for one that is just ending. */
-const WAIT_SECONDS = 2;
+/** Who is still to be told `error`, in the order to tell them: what was stopped last is started first. */
+export const pending = ({ started }: SessionRecord): StartedHook[] =>
+  started.toReversed().filter(({ isSettled, attempts }) => !isSettled && attempts < MOST_ATTEMPTS);
 
-/**
- * Undefined if another process has it. It is a flock(2), which the kernel takes back however its holder ends; hooks do not inherit it.
- * Node.js has no call for it; but a lock belongs to the open file, and so flock(1) can take it for us on a descriptor that it inherits.
- * Throws the error of a system call, or that flock(1) cannot be run.
- */
-export function lock(directory: string, operation: Operation): Lock | undefined {
-  makeDirectory(directory);
-  const path = lockPath(directory, operation);
-  for (let kills = 0; ; ) {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    const { status, signal, error } = spawnSync(FLOCK, ['--wait', String(WAIT_SECONDS), '3'], {
-      stdio: ['ignore', 'ignore', 'ignore', fd],
-    });
-    if (status === 0 && isStill(fd, path)) return holder(directory, operation, path, fd);
-    closeSync(fd);
-    if (status === 1) return undefined;
-    // A signal that was meant for us, and for all of our process group. We shall hear of it when we have the lock.
-    if (signal !== null && ++kills < 3) continue;
-    if (status !== 0) throw error ?? new Error(`${FLOCK} ended with ${signal ?? `status ${status}`}`);
+/** Who never heard `error` to a good end: those to be told, and those who failed it too often to be told again. */
+export const owing = ({ started }: SessionRecord): StartedHook[] =>
+  started.toReversed().filter(({ isSettled }) => !isSettled);
+
+const recordPath = (stateDirectory: string, operation: Operation): string =>
+  `${sessionsDirectory(stateDirectory)}/${operation}.json`;
+
+/** What others than root and `uid` could have written there; undefined if it is safe. */
+export const refuseStateDirectory = (stateDirectory: string, uid: number): Refusal | undefined =>
+  pathRefusal(sessionsDirectory(stateDirectory), uid);
+
+/** Throws the error of the system call that fails; what was saved before is then still there. None removes the file. */
+export function save(stateDirectory: string, operation: Operation, sessions: readonly SessionRecord[]): void {
+  const path = recordPath(stateDirectory, operation);
+  if (sessions.length === 0) {
+    attempt(() => unlinkSync(path));
+    if (existsSync(path)) unlinkSync(path);
+  } else {
+    write(path, sessions);
   }
+  sync(sessionsDirectory(stateDirectory));
 }
 
-/** Not with those above it: Node.js tries for ever to make one where there can be none, as in /proc. */
-function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
-  }
+/** Of a `save` that failed, or of one who was killed in it. */
+export const removeUnsaved = (stateDirectory: string, operation: Operation): unknown =>
+  attempt(() => unlinkSync(`${recordPath(stateDirectory, operation)}.new`));
+
+/** Takes a record that is not to be used out of the way. Returns where it is now. */
+export function setAside(stateDirectory: string, operation: Operation, suffix: 'bad' | 'copy'): string {
+  const path = recordPath(stateDirectory, operation);
+  renameSync(path, `${path}.${suffix}`);
+  return `${path}.${suffix}`;
 }
-
-/** Whether the file is still the one of that name: its last holder removed it, and another may have come since. */
-function isStill(fd: number, path: string): boolean {
-  try {
-    return fstatSync(fd).ino === statSync(path).ino;
-  } catch {
-    return false;
-  }
-}
-
-function holder(directory: string, operation: Operation, held: string, fd: number): Lock {
-  const path = recordPath(directory, operation);
-  return {
-    save: record => {
-      writeDurably(`${path}.new`, `${JSON.stringify(record)}\n`);
-      renameSync(`${path}.new`, path);
-      sync(directory);
-    },
-    load: () => load(directory, operation),
-    note: mark => {
-      // It is of use only until the next boot, and only if we are killed: neither worth an fsync nor a failure.
-      attempt(() => writeNote(fd, mark));
-    },
-    noted: () => {
-      const found: unknown = attempt(() => JSON.parse(readFileSync(held, 'utf8')));
-      return isStrings(found) ? found : undefined;
-    },
-    setAside: () => {
-      renameSync(path, `${path}.bad`);
-      return `${path}.bad`;
-    },
-    remove: () => {
-      unlinkSync(path);
-      attempt(() => sync(directory));
-    },
-    close: () => {
-      // Of a `save` that failed, or of one who was killed in it.
-      attempt(() => unlinkSync(`${path}.new`));
-      // Removed while it is still ours: whoever opened it meanwhile will see that it is no longer the one.
-      attempt(() => unlinkSync(held));
-      closeSync(fd);
-    },
-  };
-}
-
-/** Of one size, so that it has its place even when the disk is full. */
-const writeNote = (fd: number, mark: readonly string[] | undefined): number =>
-  writeSync(fd, (mark === undefined ? '' : JSON.stringify(mark)).padEnd(NOTE_SIZE), 0);
-
-const NOTE_SIZE = 2048;
-
-const lockPath = (directory: string, operation: Operation): string => `${directory}/${operation}.lock`;
-
-const recordPath = (directory: string, operation: Operation): string => `${directory}/${operation}.json`;
 
 /** Whether a session has left anything: a lock without a record is of one that was killed at its very beginning or end. */
-export const hasTraces = (directory: string, operation: Operation): boolean => {
-  const record = recordPath(directory, operation);
-  return [record, `${record}.new`, lockPath(directory, operation)].some(path => existsSync(path));
+export const hasTraces = (stateDirectory: string, operation: Operation): boolean => {
+  const record = recordPath(stateDirectory, operation);
+  const lock = `${sessionsDirectory(stateDirectory)}/${operation}.lock`;
+  return [record, `${record}.new`, lock].some(path => existsSync(path));
 };
 
-/** Without a lock: what it says may be out of date at once. */
-export function load(directory: string, operation: Operation): SessionRecord | 'absent' | 'unreadable' {
-  let text: string;
+/** Without a lock, what it says may be out of date at once. Throws the error of a system call. */
+export function load(stateDirectory: string, operation: Operation, uid: number): SessionFile {
+  let fd: number;
   try {
-    text = readFileSync(recordPath(directory, operation), 'utf8');
+    // Regular files alone: a FIFO would be waited for, and a link leads elsewhere.
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+    fd = openSync(recordPath(stateDirectory, operation), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return 'absent';
+    if (errnoOf(error) === 'ENOENT') return { kind: 'absent' };
     throw error;
   }
-  const found: unknown = attempt(() => JSON.parse(text));
-  return isRecord(found) && found.operation === operation ? found : 'unreadable';
+  try {
+    const stat = fstatSync(fd);
+    const facts = { uid: stat.uid, mode: stat.mode & 0o7777 };
+    if (!stat.isFile() || findRefusal(facts, [], uid) !== undefined) return { kind: 'unreadable' };
+    const found: unknown = attempt(() => JSON.parse(readFileSync(fd, 'utf8')));
+    return understand(found, operation, { machine: machineId(), file: identify(fd) });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+interface Origin {
+  readonly machine: string | null;
+  readonly file: FileIdentity;
+}
+
+/** Inode and time of birth (statx(2)), in ns since 1970; `0` where the file system has none. */
+type FileIdentity = string;
+
+const identify = (fd: number): FileIdentity => {
+  const { ino, birthtimeNs } = fstatSync(fd, { bigint: true });
+  return `${ino} ${birthtimeNs}`;
+};
+
+/** What a record says, if it is one of that operation that was written here. Pure. */
+export function understand(found: unknown, operation: Operation, here: Origin): SessionFile {
+  if (!isObject(found) || found.version !== VERSION) return { kind: 'unreadable' };
+  const { machine, file, sessions } = found;
+  const isWhole =
+    (machine === null || typeof machine === 'string') &&
+    (file === null || typeof file === 'string') &&
+    Array.isArray(sessions) &&
+    sessions.every(isRecord) &&
+    sessions.every(each => each.operation === operation);
+  if (!isWhole) return { kind: 'unreadable' };
+  if (machine !== null && here.machine !== null && machine !== here.machine) {
+    return { kind: 'copy', reason: 'it is of another machine' };
+  }
+  // A restore or a copy makes a new file. Both together, since a number alone is used again.
+  if (file !== null && file !== here.file) {
+    return { kind: 'copy', reason: 'it came back with a restore or a copy' };
+  }
+  return { kind: 'sessions', sessions };
 }
 
 function isRecord(found: unknown): found is SessionRecord {
   if (!isObject(found)) return false;
-  const { session, operation, since, guardian, caller, state, sources, keyrings, timeoutMs } = found;
-  const { marks, started, told, error, failed } = found;
+  const { session, operation, since, uptime, guardian, caller, state, sources, keyrings, timeoutMs } = found;
+  const { carriedEnv, started, error, failed } = found;
   return (
-    [session, operation, since, state, failed].every(each => typeof each === 'string') &&
+    [session, since, failed].every(isLine) &&
+    (operation === 'backup' || operation === 'restore') &&
+    !Number.isNaN(Date.parse(String(since))) &&
+    (uptime === null || isCount(uptime)) &&
     isObject(guardian) &&
-    typeof guardian.pid === 'number' &&
+    isCount(guardian.pid) &&
+    (guardian.start === null || isCount(guardian.start)) &&
+    (guardian.boot === null || isLine(guardian.boot)) &&
     isObject(caller) &&
+    isCount(caller.pid) &&
+    typeof caller.name === 'string' &&
+    (state === 'pre' || state === 'inspect' || state === 'post' || state === 'error') &&
+    (found.command === null || isLine(found.command)) &&
     Array.isArray(sources) &&
-    sources.every(each => isObject(each) && typeof each.directory === 'string') &&
-    (keyrings === null || isStrings(keyrings)) &&
-    (timeoutMs === null || typeof timeoutMs === 'number') &&
-    isObject(marks) &&
-    Object.values(marks).every(each => typeof each === 'string') &&
-    isStrings(started) &&
-    isStrings(told) &&
-    (error === null || typeof error === 'string')
+    sources.every(isSource) &&
+    (keyrings === null || (isStrings(keyrings) && keyrings.every(isPath))) &&
+    (timeoutMs === null || isCount(timeoutMs)) &&
+    isObject(carriedEnv) &&
+    Object.entries(carriedEnv).every(([name, value]) => CARRIED.includes(name) && isLine(value)) &&
+    Array.isArray(started) &&
+    started.every(isStarted) &&
+    (error === null || isLine(error)) &&
+    typeof found.isOver === 'boolean'
   );
 }
 
-const isStrings = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every(each => typeof each === 'string');
+/** What else of the environment a hook of `error` needs, should the session not be there any more to tell it. */
+export const CARRIED: readonly string[] = ['TKLBAM_HOOK_RESUME', 'TKLBAM_HOOK_SIMULATE'];
 
-function writeDurably(path: string, text: string): void {
-  const fd = openSync(path, 'w', 0o600);
+const isSource = (value: unknown): boolean =>
+  isObject(value) && (value.kind === 'local' || value.kind === 'profile') && isPath(value.directory);
+
+const isStarted = (value: unknown): boolean =>
+  isObject(value) && isPath(value.path) && isCount(value.attempts) && typeof value.isSettled === 'boolean';
+
+const isCount = (value: unknown): boolean =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0;
+
+/** Text that can be in an environment. */
+const isLine = (value: unknown): value is string => typeof value === 'string' && !/[\n\0]/.test(value);
+
+const isPath = (value: unknown): boolean =>
+  typeof value === 'string' && value.startsWith('/') && !value.includes('\0');
+
+/** Writes it anew, with what tells this file from a copy of it, unless that is not to be had. */
+function write(path: string, sessions: readonly SessionRecord[], isCopyTold = true): void {
+  // What is there is of one who was killed, or was put there by somebody: never written through.
+  attempt(() => unlinkSync(`${path}.new`));
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const fd = openSync(`${path}.new`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
+    const file = isCopyTold ? identify(fd) : null;
+    const text = `${JSON.stringify({ version: VERSION, machine: machineId(), file, sessions })}\n`;
     for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
     fsyncSync(fd);
+    renameSync(`${path}.new`, path);
+    // Where there is no statx(2), Node.js takes the time of the last change for that of birth, and the rename has set that.
+    if (file === null || file === identify(fd)) return;
   } finally {
     closeSync(fd);
   }
+  write(path, sessions, false);
 }
 
 /** So that a name that was made or taken away in it stays so after a power cut. */

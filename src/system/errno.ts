@@ -1,4 +1,5 @@
 // Where a failure is an answer, and where what was read may be anything.
+import { statSync } from 'node:fs';
 
 /** Undefined if it throws. */
 export function attempt<T>(look: () => T): T | undefined {
@@ -36,3 +37,5 @@ export function describeErrno(code: string): string {
   const text = known[code];
   return text === undefined ? code : `${text} (${code})`;
 }
+
+export const isDirectory = (path: string): boolean => attempt(() => statSync(path).isDirectory()) === true;

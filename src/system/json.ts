@@ -2,3 +2,6 @@
 
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const isStrings = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every(each => typeof each === 'string');

@@ -1,5 +1,6 @@
 // Where programs are: those that hooks and commands are to find, and our own helpers.
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Environment } from '../types.ts';
 import { pathRefusal } from './trust.ts';
 
@@ -46,4 +47,12 @@ function isExecutable(file: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The absolute path of what a shell would run; or 127 if there is none, 126 if it may not be executed (env(1)). */
+export function findCommand(name: string, cwd: string, path: string): string | 126 | 127 {
+  const candidates = name.includes('/')
+    ? [resolve(cwd, name)]
+    : path.split(':').map(directory => resolve(cwd, directory, name));
+  return candidates.find(isExecutable) ?? (candidates.some(file => existsSync(file)) ? 126 : 127);
 }

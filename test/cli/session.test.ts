@@ -17,6 +17,7 @@ import {
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import type { SessionRecord } from '../../src/types.ts';
 import {
   ending,
   hooksDirectory,
@@ -69,12 +70,28 @@ const WAIT = 'echo ready; while [ ! -e "$RECORD.go" ]; do sleep 0.05; done';
 const letGo = ({ env }: Stage): void => writeFileSync(`${env.RECORD}.go`, '');
 
 const states = (state: string, names: string): string[] => [...names].map(name => `${name} ${state}`);
-const files = ({ state }: Stage): string[] => (existsSync(state) ? readdirSync(state).sort() : []);
+/** What a session has left in the state directory. */
+const files = ({ state }: Stage): string[] => {
+  const sessions = join(state, 'sessions');
+  return existsSync(sessions)
+    ? readdirSync(sessions)
+        .filter(name => name !== 'CACHEDIR.TAG')
+        .sort()
+    : [];
+};
 const logged = ({ log }: Stage): Record<string, unknown>[] =>
   readFileSync(log, 'utf8')
     .split('\n')
     .filter(Boolean)
     .map(line => JSON.parse(line));
+
+const AGAIN = "it is told again by the next session, at boot, or by 'tklbam-hooks recover'\n";
+
+/** Changes the one session of a record, in place. */
+function edit(path: string, change: (record: SessionRecord) => unknown): void {
+  const { sessions, ...rest } = JSON.parse(readFileSync(path, 'utf8'));
+  writeFileSync(path, JSON.stringify({ ...rest, sessions: sessions.map(change) }));
+}
 
 /** The runner itself, of what bears the mark of a started run. */
 const survivors = (running: Running): readonly number[] => running.left();
@@ -140,12 +157,12 @@ for (const program of programs) {
       assert.deepEqual(wrap(made, ['restci', 'backup']), [
         127,
         '',
-        "tklbam-hooks: 'restci' could not be started: it is not in PATH, or its interpreter is missing\n",
+        "tklbam-hooks: 'restci' is not to be found in PATH (/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin), no hook was run\n",
       ]);
       assert.deepEqual(wrap(made, [plain]), [
         126,
         '',
-        `tklbam-hooks: '${plain}' could not be started: permission denied (chmod a+rx it, or see to its interpreter)\n`,
+        `tklbam-hooks: '${plain}' cannot be executed, no hook was run\n`,
       ]);
     });
 
@@ -184,15 +201,15 @@ TKLBAM_HOOK_STATE=error
       );
     });
 
-    test('a status other than 0 in error is noted and changes nothing', t => {
+    test('a status other than 0 in error changes nothing, and stays owed', t => {
       const made = stage(t);
       assert.deepEqual(wrap(made, ['false'], { FAIL: 'b error' }), [
         1,
         '',
-        `tklbam-hooks: 'false' exited with status 1\ntklbam-hooks: '${made.hooks}/b backup error' non-zero exitcode (3), ignoring it\n`,
+        `tklbam-hooks: 'false' exited with status 1\ntklbam-hooks: '${made.hooks}/b backup error' non-zero exitcode (3) (attempt 1 of 3), ${AGAIN}`,
       ]);
       assert.deepEqual(made.told(), [...states('pre', 'abc'), ...states('error', 'cba')]);
-      assert.deepEqual(files(made), []);
+      assert.deepEqual(files(made), ['backup.json']);
     });
 
     test('each hook of error has its own time limit', t => {
@@ -200,7 +217,10 @@ TKLBAM_HOOK_STATE=error
       place(made.hooks, 'b', '#!/bin/sh\n# tklbam-hooks: timeout=1s\n[ "$2" != error ] || exec sleep 600\n');
       const [status, , stderr] = wrap(made, ['false']);
       assert.equal(status, 1);
-      assert.match(stderr, /b backup error' timed out after 1s, ignoring it\n$/);
+      assert.match(
+        stderr,
+        /b backup error' timed out after 1s \(attempt 1 of 3\), it is told again by the next session/,
+      );
       assert.deepEqual(made.told(), [...states('pre', 'ac'), ...states('error', 'ca')]);
     });
 
@@ -291,19 +311,24 @@ TKLBAM_HOOK_STATE=error
         run(notSocket, []).stderr,
         /^tklbam-hooks: --control 4 is not a connected stream socket\n/,
       );
-      assert.equal(wrong('recover', 'backup'), "tklbam-hooks: 'recover' takes no argument 'backup'");
+      assert.equal(
+        wrong('recover', 'backup'),
+        "tklbam-hooks: 'recover' takes an OPERATION only with --forget",
+      );
       assert.deepEqual(made.told(), []);
     });
 
     test('signals reach the command', async t => {
       const made = stage(t, ['a']);
-      for (const signal of ['TERM', 'INT', 'HUP', 'USR2', 'QUIT'] as const) {
+      for (const signal of ['TERM', 'INT', 'USR2', 'QUIT', 'ALRM', 'PWR'] as const) {
         const script = `trap 'echo got ${signal}; exit 9' ${signal}; echo ready; while :; do sleep 0.1; done`;
         const running = start(t, [...program.command, 'wrap', 'backup', '--', 'sh', '-c', script], made.env);
         await running.says('ready');
         running.child.kill(`SIG${signal}`);
         const [status, stderr] = await running.ended;
-        assert.deepEqual([status, running.stdout()], [9, `ready\ngot ${signal}\n`], stderr);
+        // Of a signal that ends a run it dies itself, so that a loop of the caller's ends too.
+        const expected = signal === 'TERM' || signal === 'INT' ? `SIG${signal}` : 9;
+        assert.deepEqual([status, running.stdout()], [expected, `ready\ngot ${signal}\n`], stderr);
       }
       assert.deepEqual(made.told().slice(-2), ['a pre', 'a error']);
     });
@@ -320,9 +345,9 @@ TKLBAM_HOOK_STATE=error
       place(made.hooks, 'b', '#!/bin/sh\necho "b $2" >>"$RECORD"\n');
       running.child.kill('SIGTERM');
       const [status, stderr] = await running.ended;
-      assert.equal(status, 143);
+      assert.equal(status, 'SIGTERM');
       assert.equal(
-        stderr,
+        stderr.replace('ready\n', ''),
         hookError(made, 'b pre', 'interrupted by signal SIGTERM, the hooks after it were not run'),
       );
       assert.deepEqual(made.told(), ['a pre', 'b error', 'a error']);
@@ -337,7 +362,7 @@ TKLBAM_HOOK_STATE=error
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGINT'] as const) running.child.kill(signal);
       await settled(running.child.pid);
       letGo(made);
-      assert.equal((await running.ended)[0], 1);
+      assert.match(String((await running.ended)[0]), /^SIG(?:TERM|INT)$/);
       assert.deepEqual(made.told(), ['a pre', 'b error', 'a error']);
     });
 
@@ -380,7 +405,7 @@ TKLBAM_HOOK_STATE=error
       const command = [...program.command, 'wrap', 'backup', '--', 'sh', '-c', 'echo ready; sleep 600'];
       const running = start(t, ['python3', helper, actions, ...command], made.env);
       await running.ended;
-      assert.equal(JSON.parse(running.stdout()).status, 129);
+      assert.equal(JSON.parse(running.stdout()).status, -1);
       assert.deepEqual(made.told(), ['a error']);
       assert.deepEqual(files(made), []);
     });
@@ -392,14 +417,14 @@ TKLBAM_HOOK_STATE=error
       place(
         made.hooks,
         'a',
-        '#!/bin/sh\n[ "$2" != pre ] || { cat "$TKLBAM_HOOKS_STATE/backup.json"; stat -c %a "$TKLBAM_HOOKS_STATE" "$TKLBAM_HOOKS_STATE"/*; }\n',
+        '#!/bin/sh\n[ "$2" != pre ] || { cd "$TKLBAM_HOOKS_STATE"/sessions; cat backup.json; stat -c %a .. . *; } >&2\n',
       );
-      const [, stdout] = wrap(made, ['true'], { SECRET: 'hunter2', TKLBAM_HOOK_RESUME: 'yes' });
-      const [line = '', ...modes] = stdout.split('\n');
-      const record = JSON.parse(line);
-      assert.deepEqual(modes, ['700', '600', '600', '']);
-      assert.deepEqual(record.started, [join(made.hooks, 'a')]);
-      assert.deepEqual(record.marks, { TKLBAM_HOOK_RESUME: 'yes' });
+      const [, , stderr] = wrap(made, ['true'], { SECRET: 'hunter2', TKLBAM_HOOK_RESUME: 'yes' });
+      const [line = '', ...modes] = stderr.split('\n');
+      const [record] = JSON.parse(line).sessions;
+      assert.deepEqual(modes, ['700', '700', '600', '600', '600', '']);
+      assert.deepEqual(record.started, [{ path: join(made.hooks, 'a'), attempts: 0, isSettled: false }]);
+      assert.deepEqual(record.carriedEnv, { TKLBAM_HOOK_RESUME: 'yes' });
       assert.equal(record.caller.pid, process.pid);
       assert.ok(record.guardian.start > 0);
       assert.ok(!line.includes('hunter2'));
@@ -453,10 +478,11 @@ TKLBAM_HOOK_STATE=error
         assert.equal(status, 1);
         assert.equal(
           stderr.split('\n')[0],
-          `HookError: '${made.hooks}/c' cannot be recorded as started: no space left on the device (ENOSPC), not starting it`,
+          `HookError: \`${made.hooks}/c backup pre\` could not be started: that it starts cannot be recorded: no space left on the device (ENOSPC) (see to the state directory, /var/lib/tklbam-hooks by default)`,
         );
         assert.deepEqual(made.told(), ['a pre', 'b pre', 'b error', 'a error']);
-        assert.deepEqual(files(made), ['fill']);
+        assert.deepEqual(readdirSync(made.state).sort(), ['fill', 'sessions']);
+        assert.deepEqual(files(made), []);
         const [again, , text] = wrap(made, ['echo', 'never']);
         assert.equal(again, 1);
         assert.match(text, /^HookError: .*: no space left on the device \(ENOSPC\)/);
@@ -502,10 +528,10 @@ wait $pid`;
       assert.deepEqual(made.told(), ['a pre', 'a pre', 'a post']);
       assert.match(
         run(program, ['status'], { env: made.env }).stdout,
-        /^backup: running since .*, pid \d+, called by/,
+        /^backup: running \('sh'\), pid \d+, since .*, called by/,
       );
       running.child.kill('SIGTERM');
-      assert.equal((await running.ended)[0], 143);
+      assert.equal((await running.ended)[0], 'SIGTERM');
       assert.deepEqual(files(made), []);
     });
 
@@ -537,13 +563,13 @@ wait $pid`;
       assert.deepEqual([status, stdout], [0, '']);
       assert.match(
         stderr,
-        /^tklbam-hooks: the backup of [-0-9]+ [:0-9]+ was cut off when its guardian \(pid \d+\) was killed \(last state: pre\): telling its hooks\n$/,
+        /^tklbam-hooks: the backup of [-0-9]+ [:0-9]+ was cut off when its guardian \(pid \d+\) was killed \(while 'sh' ran\): telling its hooks\n$/,
       );
       const [c, b = '', a] = made.told().slice(3);
       assert.deepEqual([c, a], ['c error', 'a error']);
       assert.match(
         b,
-        /^b error, \/, yes, the backup was cut off when its guardian \(pid \d+\) was killed \(last state: pre\)$/,
+        /^b error, \/, yes, the backup was cut off when its guardian \(pid \d+\) was killed \(while 'sh' ran\)$/,
       );
       assert.deepEqual(files(made), []);
       assert.deepEqual(recover(made), [0, '', '']);
@@ -567,10 +593,9 @@ wait $pid`;
     test('whose pid another process has now is that of a dead guardian', t => {
       const made = stage(t, ['a']);
       cutOff(made);
-      const path = join(made.state, 'backup.json');
-      const record = JSON.parse(readFileSync(path, 'utf8'));
-      writeFileSync(path, JSON.stringify({ ...record, guardian: { ...record.guardian, pid: process.pid } }));
-      assert.match(run(program, ['status'], { env: made.env }).stdout, /^backup: cut off, /);
+      const path = join(made.state, 'sessions/backup.json');
+      edit(path, record => ({ ...record, guardian: { ...record.guardian, pid: process.pid } }));
+      assert.match(run(program, ['status'], { env: made.env }).stdout, /^backup: cut off \(/);
       assert.equal(wrap(made, ['true'])[0], 0);
       assert.deepEqual(made.told(), ['a pre', 'a error', 'a pre', 'a post']);
     });
@@ -578,12 +603,11 @@ wait $pid`;
     test('of an earlier boot: the machine went down', t => {
       const made = stage(t, ['a']);
       cutOff(made);
-      const path = join(made.state, 'backup.json');
-      const record = JSON.parse(readFileSync(path, 'utf8'));
-      writeFileSync(path, JSON.stringify({ ...record, guardian: { ...record.guardian, boot: 'earlier' } }));
+      const path = join(made.state, 'sessions/backup.json');
+      edit(path, record => ({ ...record, guardian: { ...record.guardian, boot: 'earlier' } }));
       assert.match(
         recover(made)[2],
-        /was cut off when the machine went down \(last state: pre\): telling its hooks\n$/,
+        /was cut off when the machine went down \(while 'sh' ran\): telling its hooks\n$/,
       );
       assert.deepEqual(made.told(), ['a pre', 'a error']);
     });
@@ -591,12 +615,12 @@ wait $pid`;
     for (const garbage of ['', '{"session":', '[]', '{"operation":"backup"}']) {
       test(`that cannot be understood is set aside: ${garbage}`, t => {
         const made = stage(t, ['a']);
-        mkdirSync(made.state);
-        writeFileSync(join(made.state, 'backup.json'), garbage);
+        mkdirSync(join(made.state, 'sessions'), { recursive: true, mode: 0o700 });
+        writeFileSync(join(made.state, 'sessions/backup.json'), garbage, { mode: 0o600 });
         assert.deepEqual(recover(made), [
           0,
           '',
-          `tklbam-hooks: the record of a backup session cannot be understood, keeping it as '${made.state}/backup.json.bad'; what its hooks stopped may still be stopped\n`,
+          `tklbam-hooks: the record of a backup session cannot be understood, keeping it as '${made.state}/sessions/backup.json.bad'; what its hooks stopped may still be stopped\n`,
         ]);
         assert.deepEqual(files(made), ['backup.json.bad']);
         assert.equal(wrap(made, ['true'])[0], 0);
@@ -640,17 +664,17 @@ wait $pid`;
       chmodSync(join(made.hooks, 'b'), 0o644);
       chmodSync(join(made.hooks, 'c'), 0o777);
       const [status, , stderr] = recover(made);
-      assert.equal(status, 0);
+      assert.equal(status, 1);
       const untold = (name: string): string =>
         `tklbam-hooks: '${made.hooks}/${name}' was started, and cannot be told what went wrong: `;
       assert.deepEqual(stderr.split('\n').slice(1), [
-        `${untold('c')}it is writable by everybody (chmod go-w it, or chmod -x it to disable it)`,
-        `${untold('b')}it is not executable (chmod +x enables it)`,
-        `${untold('a')}it is gone`,
+        `${untold('c')}it is writable by everybody (chmod go-w it, or chmod -x it to disable it); it stays owed`,
+        `${untold('b')}it is not executable (chmod +x enables it); it stays owed`,
+        `${untold('a')}it is not there; it stays owed`,
         '',
       ]);
       assert.deepEqual(made.told().slice(4), ['d error']);
-      assert.deepEqual(files(made), []);
+      assert.deepEqual(files(made), ['backup.json']);
     });
 
     test('recover that is ended by a signal leaves the rest for the next', async t => {
@@ -660,29 +684,34 @@ wait $pid`;
       const running = start(t, [...program.command, 'recover'], made.env);
       await running.says('ready');
       running.child.kill('SIGTERM');
-      assert.equal((await running.ended)[0], 143);
+      assert.equal((await running.ended)[0], 'SIGTERM');
       assert.deepEqual(made.told().slice(2), ['c error']);
       place(made.hooks, 'b', '#!/bin/sh\necho "b $2" >>"$RECORD"\n');
       assert.equal(recover(made)[0], 0);
       assert.deepEqual(made.told().slice(2), ['c error', 'b error', 'a error']);
     });
 
-    test('what changed in hooks.d since pre is said, and post runs what is there', t => {
+    test('what changed in hooks.d since pre is said; what was started and is gone is a failure of post', t => {
       const made = stage(t, ['a', 'b', 'c']);
       const script =
         'cd "$TKLBAM_HOOKS"; rm a; echo "# more" >>b; cp -p b d; touch -r /etc/passwd c.conf; touch -d 2001-01-01 c';
       const [status, , stderr] = wrap(made, ['sh', '-c', script]);
-      assert.equal(status, 0);
+      assert.equal(status, 1);
       const changed = (name: string, what: string): string =>
         `tklbam-hooks: '${made.hooks}/${name}' ${what} since pre`;
       assert.deepEqual(stderr.split('\n'), [
-        changed('a', 'went, or was switched off,'),
         changed('d', 'came, or was switched on,'),
         changed('c', 'was changed'),
         changed('b', 'was changed'),
+        `HookError: \`${made.hooks}/a backup post\` could not be started: it is gone since it was started, what it stopped may still be stopped (bring it back, then: tklbam-hooks recover)`,
+        `tklbam-hooks: '${made.hooks}/a' was started, and cannot be told what went wrong: it is not there; it stays owed`,
         '',
       ]);
-      assert.deepEqual(made.told(), [...states('pre', 'abc'), ...states('post', 'dcb')]);
+      assert.deepEqual(made.told(), [
+        ...states('pre', 'abc'),
+        ...states('post', 'dcb'),
+        ...states('error', 'dcb'),
+      ]);
     });
   });
 
@@ -761,12 +790,12 @@ wait $pid`;
       const { stdout } = run(program, ['status'], { env: made.env });
       assert.match(
         stdout,
-        /^backup: cut off, begun \d.* \(last state: pre\), pid \d+, called by '.*' \(pid \d+\); 'tklbam-hooks recover' finishes it, and tells these hooks:\n {2}\S+\/b\n {2}\S+\/a\n$/,
+        /^backup: cut off \(while 'sh' ran\), pid \d+, since .*, called by '.*' \(pid \d+\); 'tklbam-hooks recover' finishes it, and tells these hooks:\n {2}\S+\/b\n {2}\S+\/a\n$/,
       );
       const [session] = JSON.parse(run(program, ['status', '--json'], { env: made.env }).stdout).sessions;
       assert.deepEqual(
         [session.running, session.owed],
-        [false, ['b', 'a'].map(name => join(made.hooks, name))],
+        [false, ['b', 'a'].map(name => ({ path: join(made.hooks, name), attempts: 0 }))],
       );
       recover(made);
     });
@@ -1026,7 +1055,7 @@ function guardianTests(program: Program): void {
       error: 'the guardian of the session was ended by signal SIGTERM',
       results: [],
     });
-    assert.equal(await ended, 143);
+    assert.equal(await ended, 'SIGTERM');
     assert.deepEqual(made.told(), ['a pre', 'a inspect', 'a error']);
   });
 

@@ -175,7 +175,7 @@ export interface Running {
   readonly child: ChildProcess;
   /** All that was written to stdout so far. */
   readonly stdout: () => string;
-  /** Resolves when stdout holds the text. */
+  /** Resolves when stdout or stderr holds the text. */
   readonly says: (text: string) => Promise<void>;
   /** Exit status, or the signal that ended it, and stderr. Does not wait for those who hold its output open. */
   readonly ended: Promise<[number | string | null, string]>;
@@ -215,10 +215,11 @@ export function start(
     stdout: () => stdout,
     says: async text => {
       const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
-      await until(`'${text}' is said`, () => stdout.includes(text) || hasEnded());
+      await until(`'${text}' is said`, () => `${stdout}${stderr}`.includes(text) || hasEnded());
       // What it wrote last may not have been read yet.
       await setImmediate();
-      if (!stdout.includes(text)) throw new Error(`ended without saying '${text}': ${stdout}${stderr}`);
+      if (!`${stdout}${stderr}`.includes(text))
+        throw new Error(`ended without saying '${text}': ${stdout}${stderr}`);
     },
     ended: new Promise(resolve => {
       child.on('exit', (status, signal) => {

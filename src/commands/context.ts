@@ -1,0 +1,43 @@
+// What main.ts gives a command of the process that it runs in.
+import type { Judge } from '../hooks/judge.ts';
+import type { Signals } from '../run/signals.ts';
+import type { Terminal } from '../run/terminal.ts';
+import type { Environment } from '../types.ts';
+
+export interface Context {
+  /** The caller's environment over the values of /etc/default/tklbam-hooks. */
+  readonly env: Environment;
+  /** The latter alone. */
+  readonly defaults: Environment;
+  /** The former alone. */
+  readonly callerEnv: Environment;
+  readonly by: Judge;
+  readonly version: string;
+  readonly pid: number;
+  readonly parent: { readonly pid: number; readonly name: string };
+  /** Writes all of it to standard output; the exit status of having done so. */
+  readonly print: (text: string) => number;
+  /** Writes to standard output; whether that was possible. */
+  readonly write: (text: string) => boolean;
+  /** Writes a line to standard error. */
+  readonly tell: (line: string) => void;
+  /** The same, in red on a terminal. */
+  readonly tellError: (line: string) => void;
+  /** Looks for a terminal, and catches the signals that end a run, and these. At most once. */
+  readonly listen: (more?: readonly NodeJS.Signals[]) => {
+    readonly signals: Signals;
+    readonly terminal: Terminal;
+  };
+  /** To /, so that no directory is kept busy. */
+  readonly leaveDirectory: () => void;
+}
+
+/** What a command says, and the status that it ends with. */
+export interface Answer {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** An exit status; or the signal that the process is to die of, so that a shell's loop ends too. */
+export type Ending = number | NodeJS.Signals;

@@ -1,0 +1,7 @@
+// fixclock: the built-in hook.
+import { fixclock as setClock } from '../library/fixclock/fixclock.ts';
+import type { HookEvent } from '../types.ts';
+import type { Answer, Context } from './context.ts';
+
+export const fixclock = ({ event }: { readonly event: HookEvent }, { env }: Context): Answer =>
+  setClock(event, env);

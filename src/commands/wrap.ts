@@ -1,0 +1,118 @@
+// wrap: the hooks of an operation around any other program.
+import { escapeControls } from '../cli/text.ts';
+import { commandStatus, EX_TEMPFAIL, NOT_FOUND } from '../report/exit-status.ts';
+import { describeCommand, describeDeferral } from '../report/session-messages.ts';
+import { command } from '../run/execute.ts';
+import { ENDING, type Handler, type Signals } from '../run/signals.ts';
+import type { Terminal } from '../run/terminal.ts';
+import { openSession } from '../session/session.ts';
+import { closeInherited } from '../system/descriptors.ts';
+import { isDirectory } from '../system/errno.ts';
+import { findCommand, searchPath } from '../system/which.ts';
+import type { Outcome, WrapRequest } from '../types.ts';
+import type { Context, Ending } from './context.ts';
+import { sessionDeps } from './session-deps.ts';
+import { hookSetting, ignoredHangup, isSparedHangup } from './setting.ts';
+
+/**
+ * Signals that would end us and leave the command without anybody to tell the hooks: passed on to it, which decides. Not SIGUSR1:
+ * Node.js keeps that blocked when it is not to open a debugger (build/package.ts).
+ */
+const PASSED_ON: readonly NodeJS.Signals[] = [
+  ...(['SIGQUIT', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 'SIGPWR', 'SIGSTKFLT', 'SIGXCPU'] as const),
+];
+
+export async function wrap(request: WrapRequest, context: Context): Promise<Ending> {
+  const { env, tell } = context;
+  const [name, ...args] = request.command;
+  const file = findCommand(name, request.cwd, searchPath(env.PATH));
+  if (typeof file === 'number') {
+    const why = file === NOT_FOUND ? 'is not to be found' : 'cannot be executed';
+    const where = name.includes('/') ? '' : ` in PATH (${searchPath(env.PATH)})`;
+    tell(`tklbam-hooks: '${escapeControls(name)}' ${why}${where}, no hook was run`);
+    return file;
+  }
+  closeInherited();
+  context.leaveDirectory();
+  const { signals, terminal } = context.listen(PASSED_ON);
+
+  let received: NodeJS.Signals | undefined;
+  const between: Handler = signal => {
+    if (!ENDING.includes(signal) || isSparedHangup(signal, 'pre', terminal)) return 'ignored';
+    received ??= signal;
+    return 'handled';
+  };
+  const deps = sessionDeps(
+    request,
+    {
+      setting: { ...hookSetting(terminal), streams: 'apart' },
+      signals,
+      reaction: (signal, state) => {
+        if (isSparedHangup(signal, state, terminal)) return 'ignored';
+        return state === 'error' && ENDING.includes(signal) ? 'deferred' : between(signal);
+      },
+    },
+    context,
+    { interruption: () => received && `interrupted by signal ${received}` },
+  );
+  const session = openSession(request, deps);
+  const conclude = (status: number): Ending => (status === 0 ? 0 : (received ?? status));
+  try {
+    return await signals.during(between, async () => {
+      const pre = await session.advance('pre', request.cwd, env);
+      if (pre.status === EX_TEMPFAIL) tell(describeDeferral(name));
+      if (pre.status !== 0) return conclude(pre.status);
+      if (request.inspect !== undefined) {
+        if (!isDirectory(request.inspect)) {
+          await session.fail(
+            `--inspect '${escapeControls(request.inspect)}' is not a directory, '${escapeControls(name)}' was not run`,
+          );
+          return conclude(1);
+        }
+        const inspect = await session.advance('inspect', request.inspect, env);
+        if (inspect.status !== 0) return conclude(inspect.status);
+      }
+      session.runs(escapeControls(name));
+      const outcome = await runCommand([file, ...args], request, context, signals, terminal, signal => {
+        received ??= signal;
+      });
+      const status = commandStatus(outcome);
+      const more = { TKLBAM_HOOK_STATUS: String(status) };
+      const isWarning = outcome.kind === 'failed' && request.warnStatuses.includes(status);
+      if (isWarning) tell(`tklbam-hooks: ${describeCommand(name, outcome)}, a warning (--warn-status)`);
+      if (status === 0 || isWarning) {
+        return conclude((await session.advance('post', request.cwd, { ...env, ...more })).status);
+      }
+      await session.fail(describeCommand(name, outcome), more);
+      return conclude(status);
+    });
+  } finally {
+    await deps.log.close();
+  }
+}
+
+/** Runs the command; what ends us ends it first. */
+function runCommand(
+  words: readonly [string, ...string[]],
+  { cwd }: WrapRequest,
+  { callerEnv }: Context,
+  signals: Signals,
+  terminal: Terminal,
+  note: (signal: NodeJS.Signals) => void,
+): Promise<Outcome> {
+  let send: (signal: NodeJS.Signals) => void = () => undefined;
+  const launch = { ignoredSignals: ignoredHangup(terminal), diesWithUs: true };
+  return signals.during(
+    signal => {
+      if (isSparedHangup(signal, 'pre', terminal)) return 'ignored';
+      if (ENDING.includes(signal)) note(signal);
+      // What the terminal sends, the command gets from it too.
+      if (!terminal.isThere || !terminal.sent(signal)) send(signal);
+      return 'handled';
+    },
+    () =>
+      command(words, cwd, callerEnv, launch, sender => {
+        send = sender;
+      }),
+  );
+}

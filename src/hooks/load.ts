@@ -1,0 +1,23 @@
+// All hooks of a run: found, judged, and those from afar verified.
+import type { HookSettings, Judged, LoadedHooks } from '../types.ts';
+import { discover } from './discover.ts';
+import { type Judge, judge, judgeSignature } from './judge.ts';
+
+export async function loadHooks(settings: HookSettings, by: Judge): Promise<LoadedHooks> {
+  const listings = settings.sources.map(discover);
+  const judged = listings
+    .flatMap(({ candidates }) => candidates)
+    .map((hook): Judged => ({ hook, verdict: judge(hook, by) }));
+  const isFromAfar = ({ hook, verdict }: Judged): boolean =>
+    verdict.kind === 'run' && hook.source.kind === 'profile';
+  if (!judged.some(isFromAfar)) return { listings, judged };
+
+  // Here, not above: few appliances have profile hooks.
+  const { verifier } = await import('./signature.ts');
+  const verify = verifier(settings.keyrings, by.uid);
+  const checked = judged.map(
+    (each): Judged =>
+      isFromAfar(each) ? { hook: each.hook, verdict: judgeSignature(verify(each.hook)) } : each,
+  );
+  return { listings, judged: checked };
+}

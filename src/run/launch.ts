@@ -1,0 +1,58 @@
+// What a program of the caller's is to have from its start, and Node.js cannot give it: small programs that set it and exec(2) the next.
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { attempt } from '../system/errno.ts';
+
+export interface Launch {
+  /** Signals that it ignores, as under nohup(1); Node.js starts every program with the default dispositions. */
+  readonly ignoredSignals: readonly NodeJS.Signals[];
+  /** Whether it gets SIGTERM when we die without having ended it (PR_SET_PDEATHSIG(2const)). */
+  readonly diesWithUs: boolean;
+}
+
+/** The words in front of the program and its arguments; none, as a rule. The process keeps its pid. */
+export function launchWords({ ignoredSignals, diesWithUs }: Launch): string[] {
+  const ignoring =
+    ignoredSignals.length === 0
+      ? []
+      : [
+          '/usr/bin/env',
+          ...ignoredSignals.map(signal => `--ignore-signal=${signal.slice('SIG'.length)}`),
+          // env(1) would take a path with `=` in it for a variable.
+          ...['/usr/bin/nice', '-n', '0'],
+        ];
+  return [...ignoring, ...(diesWithUs ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : [])];
+}
+
+/** Below this Node.js itself would run out of descriptors. */
+const FEWEST_FILES = 128;
+
+/**
+ * Node.js raises the soft limit of open files to the hard one at its start (getrlimit(2)). Takes it back to the caller's, which is the
+ * parent's as a rule: hooks inherit it, and old daemons close every descriptor up to it.
+ */
+export async function restoreOpenFilesLimit(): Promise<void> {
+  const [ours, theirs] = [softLimit('self'), softLimit(String(process.ppid))];
+  if (ours === undefined || theirs === undefined || theirs >= ours) return;
+  const limit = `--nofile=${Math.max(theirs, FEWEST_FILES)}:`;
+  await new Promise<void>(resolve => {
+    const child = attempt(() =>
+      spawn('/usr/bin/prlimit', ['--pid', String(process.pid), limit], {
+        cwd: '/',
+        env: {},
+        stdio: 'ignore',
+      }),
+    );
+    if (child === undefined) return resolve();
+    // Where it cannot be had, hooks run with the higher one.
+    child.on('error', () => resolve());
+    child.on('exit', () => resolve());
+  });
+}
+
+/** As proc_pid_limits(5) has it; undefined without /proc. */
+function softLimit(pid: string): number | undefined {
+  const text = attempt(() => readFileSync(`/proc/${pid}/limits`, 'latin1'));
+  const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(text ?? '') ?? [];
+  return soft === undefined ? undefined : soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
+}

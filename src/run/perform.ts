@@ -1,0 +1,76 @@
+// Executes a plan and tells what comes of it, under the rules for signals of whoever asked.
+import {
+  describeFailure,
+  describeInterruption,
+  describeProgress,
+  describeResult,
+  describeStart,
+  describeWarning,
+  type Message,
+  messageLine,
+} from '../report/messages.ts';
+import type { Plan, Report, State } from '../types.ts';
+import { execute, type Observer, type Setting } from './execute.ts';
+import { restoreOpenFilesLimit } from './launch.ts';
+import { cancelOnSignal, type Reaction, type Signals } from './signals.ts';
+
+export interface Stagehands {
+  readonly setting: Setting;
+  readonly signals: Signals;
+  /** What a signal does while hooks of that state run. */
+  readonly reaction: (signal: NodeJS.Signals, state: State) => Reaction;
+  /** Aborted when nobody waits any more for what stands before the operation. */
+  readonly callerGone?: AbortSignal;
+  readonly verbose: boolean;
+  readonly tell: (line: string) => void;
+  readonly tellError: (line: string) => void;
+}
+
+/** Makes the function that runs plans. */
+export function performer(hands: Stagehands): (plan: Plan, observer: Observer) => Promise<Report> {
+  const { setting, signals, verbose, tell, tellError } = hands;
+  let limits: Promise<void> | undefined;
+  const say = (message: Message): void => (message.kind === 'error' ? tellError : tell)(messageLine(message));
+  return async (plan, observer) => {
+    const { state } = plan.event;
+    for (const warning of plan.warnings) tell(describeWarning(warning));
+    const watched: Observer = {
+      starts: planned => {
+        const step = observer.starts(planned);
+        if (verbose && !('kind' in step)) tell(describeStart(step.hook, plan.event));
+        return step;
+      },
+      ended: result => {
+        if (verbose) tell(describeProgress(result));
+        const message = describeResult(plan, result);
+        if (message !== undefined) say(message);
+        observer.ended(result);
+      },
+    };
+    const report = await cancelOnSignal(
+      signals,
+      signal => hands.reaction(signal, state),
+      async (cancellation, cancel) => {
+        const stopWaiting = new AbortController();
+        // If the caller dies, a running pre or inspect hook is ended; post hooks finish.
+        const gone = plan.stopAtFailure ? hands.callerGone : undefined;
+        const terminate = (): void => cancel('SIGTERM');
+        if (gone?.aborted) terminate();
+        else gone?.addEventListener('abort', terminate, { once: true, signal: stopWaiting.signal });
+        try {
+          if (plan.steps.length > 0) limits ??= restoreOpenFilesLimit();
+          await limits;
+          return await execute(plan, setting, cancellation, watched);
+        } finally {
+          stopWaiting.abort();
+        }
+      },
+    );
+    for (const failure of plan.failures) say(describeFailure(plan, failure));
+    const { interruption, results } = report;
+    if (interruption !== undefined && results.at(-1)?.outcome.kind !== 'interrupted') {
+      say(describeInterruption(interruption));
+    }
+    return report;
+  };
+}

@@ -1,0 +1,35 @@
+// What the terminal has to do with signals: whether there is one, and whether it sent a signal to hooks as well.
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { attempt } from '../system/errno.ts';
+
+export interface Terminal {
+  /** Whether we have a controlling terminal (tty(4)). */
+  readonly isThere: boolean;
+  /**
+   * Whether a hang-up is for us: a standard stream is on a terminal. nohup(1) leaves none on one, and ignores SIGHUP; that this was so
+   * cannot be seen any more.
+   */
+  readonly countsHangup: boolean;
+  /** Whether a terminal sent the signal to all of our process group: one that has it in the foreground, or is gone. */
+  readonly sent: (signal: NodeJS.Signals) => boolean;
+}
+
+export const lookForTerminal = (): Terminal => ({
+  isThere: hasControllingTerminal(),
+  countsHangup: [0, 1, 2].some(fd => isatty(fd)),
+  sent: signal => {
+    // proc_pid_stat(5): state, ppid, pgrp, session, tty_nr, tpgid; behind the name in parentheses.
+    const text = attempt(() => readFileSync('/proc/self/stat', 'latin1')) ?? '';
+    const [, , group, session, , foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    if (signal === 'SIGINT' || signal === 'SIGQUIT') return group === foreground;
+    // The leader of a session gets it alone, and the others when the leader ends.
+    return signal === 'SIGHUP' && foreground === '-1' && Number(session) !== process.pid;
+  },
+});
+
+function hasControllingTerminal(): boolean {
+  const fd = attempt(() => openSync('/dev/tty', constants.O_RDWR | constants.O_NONBLOCK));
+  if (fd !== undefined) closeSync(fd);
+  return fd !== undefined;
+}

@@ -1,0 +1,24 @@
+// What a session does beyond its own record, injected: a test puts a fake runner here.
+import type { Observer } from '../run/execute.ts';
+import type { HookSettings, LoadedHooks, Plan, ProcessId, Report, SessionRecord } from '../types.ts';
+import type { Log } from './log.ts';
+
+/** Side effects that a session needs, injected. */
+export interface SessionDeps {
+  readonly loadHooks: (settings: HookSettings) => Promise<LoadedHooks>;
+  /** Runs a plan, and tells of each failure. */
+  readonly perform: (plan: Plan, observer: Observer) => Promise<Report>;
+  readonly tell: (line: string) => void;
+  readonly log: Log;
+  readonly self: ProcessId;
+  readonly caller: SessionRecord['caller'];
+  readonly uid: number;
+  /** Why nobody waits for the operation any more; undefined as long as somebody does. */
+  readonly callerEnd: () => string | undefined;
+  /** Why the operation is to end, though no hook has failed; undefined as long as it may go on. */
+  readonly interruption: () => string | undefined;
+  /** Ends what is left of the processes with that tag in their environment. */
+  readonly endTagged: (tag: readonly string[]) => Promise<void>;
+  /** Whether the machine is being shut down: what fails then says nothing. */
+  readonly isGoingDown: () => boolean;
+}

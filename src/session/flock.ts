@@ -1,0 +1,146 @@
+// The lock that says that somebody is responsible for the sessions of an operation, and who.
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { attempt, errnoOf } from '../system/errno.ts';
+import { isObject, isStrings } from '../system/json.ts';
+import type { Operation } from '../types.ts';
+
+/** What its holder does: run a session, or tell hooks of one that was cut off. */
+export type Purpose = 'session' | 'recovery';
+
+/** The right to the sessions of an operation, until `close` or the end of the process. */
+export interface Lock {
+  /** Says which hook is running now, by the tag of its processes (plan.ts); undefined when it has ended. */
+  readonly note: (tag: readonly string[] | undefined) => void;
+  /** The tag that the last holder left. */
+  readonly left: readonly string[] | undefined;
+  readonly become: (purpose: Purpose) => void;
+  readonly close: () => void;
+}
+
+/** Of util-linux, which is essential in Debian. */
+const FLOCK = '/usr/bin/flock';
+
+/** Where the records of sessions are, below the state directory. Dumps beside it are to be backed up, and it is not. */
+export const sessionsDirectory = (stateDirectory: string): string => `${stateDirectory}/sessions`;
+
+const lockPath = (directory: string, operation: Operation): string =>
+  `${sessionsDirectory(directory)}/${operation}.lock`;
+
+/**
+ * Undefined if another process has it for so many seconds. It is a flock(2), which the kernel takes back however its holder ends; hooks
+ * do not inherit it. Node.js has no call for it; but a lock belongs to the open file, and so flock(1) can take it for us on a descriptor
+ * that it inherits. Throws the error of a system call, or that flock(1) cannot be run.
+ */
+export function lock(
+  stateDirectory: string,
+  operation: Operation,
+  purpose: Purpose,
+  waitSeconds: number,
+): Lock | undefined {
+  makeDirectories(stateDirectory);
+  const path = lockPath(stateDirectory, operation);
+  for (let kills = 0; ; ) {
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    const { status, signal, error } = spawnSync(FLOCK, ['--wait', String(waitSeconds), '3'], {
+      env: {},
+      stdio: ['ignore', 'ignore', 'ignore', fd],
+    });
+    if (status === 0 && isStill(fd, path)) return holder(path, fd, purpose);
+    closeSync(fd);
+    if (status === 1) return undefined;
+    // A signal that was meant for us, and for all of our process group. We shall hear of it when we have the lock.
+    if (signal !== null && ++kills < 3) continue;
+    if (status !== 0) throw error ?? new Error(`${FLOCK} ended with ${signal ?? `status ${status}`}`);
+  }
+}
+
+/** What its holder does; undefined if nobody says so. */
+export const purposeOf = (stateDirectory: string, operation: Operation): Purpose | undefined =>
+  readNote(lockPath(stateDirectory, operation))?.purpose;
+
+/** https://bford.info/cachedir/: what a backup of all the machine is to leave out. A record that is restored is none. */
+const CACHE_TAG = `Signature: 8a477f597d28d172789f06886806bc55
+# Records of backup and restore sessions that are not over (tklbam-hooks(8)): of no use in a backup.
+`;
+
+/** Not with those above it: Node.js tries for ever to make one where there can be none, as in /proc. */
+function makeDirectories(stateDirectory: string): void {
+  makeDirectory(stateDirectory);
+  const sessions = sessionsDirectory(stateDirectory);
+  if (!makeDirectory(sessions)) return;
+  attempt(() => {
+    const fd = openSync(`${sessions}/CACHEDIR.TAG`, 'wx', 0o600);
+    writeSync(fd, CACHE_TAG);
+    closeSync(fd);
+  });
+}
+
+/** Whether it was not there. */
+function makeDirectory(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    return false;
+  }
+}
+
+/** Whether the file is still the one of that name: its last holder removed it, and another may have come since. */
+function isStill(fd: number, path: string): boolean {
+  try {
+    return fstatSync(fd).ino === statSync(path).ino;
+  } catch {
+    return false;
+  }
+}
+
+interface Note {
+  readonly purpose: Purpose;
+  readonly tag: readonly string[] | undefined;
+}
+
+function holder(path: string, fd: number, given: Purpose): Lock {
+  const left = readNote(path)?.tag;
+  let purpose = given;
+  // It is of use only until the next boot, and only if we are killed: neither worth an fsync nor a failure.
+  const write = (tag: readonly string[] | undefined): void => {
+    attempt(() => writeSync(fd, JSON.stringify({ purpose, tag }).padEnd(NOTE_SIZE), 0));
+  };
+  write(left);
+  return {
+    note: write,
+    left,
+    become: next => {
+      purpose = next;
+      write(undefined);
+    },
+    close: () => {
+      // Removed while it is still ours: whoever opened it meanwhile will see that it is no longer the one.
+      attempt(() => unlinkSync(path));
+      closeSync(fd);
+    },
+  };
+}
+
+function readNote(path: string): Note | undefined {
+  const found: unknown = attempt(() => JSON.parse(readFileSync(path, 'utf8')));
+  if (!isObject(found)) return undefined;
+  const { purpose, tag } = found;
+  if (purpose !== 'session' && purpose !== 'recovery') return undefined;
+  return { purpose, tag: isStrings(tag) ? tag : undefined };
+}
+
+/** Of one size, so that it has its place even when the disk is full. */
+const NOTE_SIZE = 2048;

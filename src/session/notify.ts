@@ -1,0 +1,165 @@
+// State `error`: told to each hook that is owed it, and to those that want to hear of every failure.
+import { plan, processTag } from '../hooks/plan.ts';
+import { resultEntry } from '../report/messages.ts';
+import { describeDeafHook, describeNotification, describeUntold } from '../report/session-messages.ts';
+import type { Observer } from '../run/execute.ts';
+import { uptime } from '../system/machine.ts';
+import type {
+  Environment,
+  HookSettings,
+  LoadedHooks,
+  Operation,
+  Plan,
+  Report,
+  Result,
+  SessionEntry,
+  SessionRecord,
+  Step,
+  Trouble,
+} from '../types.ts';
+import type { SessionDeps } from './deps.ts';
+import type { Ledger } from './ledger.ts';
+import { owing, pending } from './session-file.ts';
+
+/** What `error` is told of. */
+export interface Failed extends Trouble, HookSettings {
+  readonly operation: Operation;
+  readonly session: string;
+}
+
+/** Tells `error` to each hook that the session owes it, the last one that was started first. Resolves to the report. */
+export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps): Promise<Report> {
+  const record = ledger.record();
+  const paths = pending(record).map(({ path }) => path);
+  const { whole, loaded } = await planError(
+    {
+      ...record,
+      error: record.error ?? '',
+      keyrings: record.keyrings ?? undefined,
+      timeoutMs: record.timeoutMs ?? undefined,
+    },
+    { ...env, ...record.carriedEnv },
+    deps,
+  );
+  for (const path of paths) {
+    if (whole.steps.some(({ hook }) => hook.path === path)) continue;
+    deps.tell(describeUntold(path, loaded.judged.find(({ hook }) => hook.path === path)?.verdict));
+  }
+  const wasStarted = (path: string): boolean => record.started.some(each => each.path === path);
+  const isFirst = !record.isOver;
+  const steps = whole.steps.filter(
+    ({ hook }) => paths.includes(hook.path) || (isFirst && hook.header.always && !wasStarted(hook.path)),
+  );
+  return deps.perform(
+    { ...whole, steps },
+    observe(record, deps, ledger.note, result => {
+      const { path } = result.step.hook;
+      const { kind } = result.outcome;
+      if (kind === 'interrupted') return;
+      if (!wasStarted(path)) return tellFailure(result, deps);
+      const isGoingDown = kind !== 'succeeded' && deps.isGoingDown();
+      const counts = kind !== 'succeeded' && kind !== 'not-started' && !isGoingDown;
+      const started = ledger
+        .record()
+        .started.map(each =>
+          each.path === path
+            ? { ...each, isSettled: kind === 'succeeded', attempts: each.attempts + (counts ? 1 : 0) }
+            : each,
+        );
+      const attempts = started.find(each => each.path === path)?.attempts ?? 0;
+      if (kind !== 'succeeded') deps.tell(describeNotification(result, attempts, isGoingDown));
+      ledger.trySave({ ...ledger.record(), started });
+    }),
+  );
+}
+
+/** Tells `error` to the hooks that want to hear of every failure (`# tklbam-hooks: always`), where there is no session. */
+export async function notifyAlways(failed: Failed, env: Environment, deps: SessionDeps): Promise<void> {
+  const { whole } = await planError(failed, env, deps);
+  const steps = whole.steps.filter(({ hook }) => hook.header.always);
+  if (steps.length === 0) return;
+  await deps.perform(
+    { ...whole, steps },
+    observe(
+      failed,
+      deps,
+      () => undefined,
+      result => tellFailure(result, deps),
+    ),
+  );
+}
+
+function tellFailure(result: Result, { tell }: SessionDeps): void {
+  if (result.outcome.kind !== 'succeeded') tell(describeDeafHook(result));
+}
+
+async function planError(
+  { operation, session, error, failed, ...settings }: Failed,
+  env: Environment,
+  deps: SessionDeps,
+): Promise<{ readonly whole: Plan; readonly loaded: LoadedHooks }> {
+  const theirs = { ...env, TKLBAM_HOOK_ERROR: error, TKLBAM_HOOK_FAILED: failed };
+  const loaded = await deps.loadHooks(settings);
+  const event = { operation, state: 'error' } as const;
+  // In the root directory: the backup's own may be gone with it, or be one that a hook is to unmount.
+  const request = { ...settings, event, only: [], cwd: '/' };
+  const whole = plan(request, loaded.listings, loaded.judged, theirs, session);
+  const steps = whole.steps.map((step): Step => ({ ...step, failure: 'note' }));
+  return { whole: { ...whole, steps, failures: [], warnings: [] }, loaded };
+}
+
+/** Notes which hook runs, and logs how each ends. */
+export function observe(
+  { session, operation }: Pick<SessionRecord, 'session' | 'operation'>,
+  { log }: SessionDeps,
+  note: Ledger['note'],
+  ended: (result: Result) => void,
+): Observer {
+  let startedAt = new Date();
+  return {
+    starts: step => {
+      startedAt = new Date();
+      note(processTag(step));
+      return step;
+    },
+    ended: result => {
+      note(undefined);
+      const [, state] = result.step.args;
+      const time = startedAt.toISOString();
+      const hook = result.step.hook.name;
+      log.write({ type: 'hook', time, session, operation, state, hook, ...resultEntry(result) });
+      ended(result);
+    },
+  };
+}
+
+/** The line of the log for a session's end. */
+export function sessionEntry(
+  record: Pick<SessionRecord, 'session' | 'operation' | 'since' | 'uptime' | 'guardian'>,
+  outcome: SessionEntry['outcome'],
+  error: string | null,
+  boot: string | null,
+): SessionEntry {
+  const { session, operation, since } = record;
+  const now = uptime();
+  const isSameBoot = record.guardian.boot === boot && record.uptime !== null && now !== null;
+  // The clock may have been set meanwhile, by a hook above all.
+  const seconds = isSameBoot ? now - (record.uptime ?? now) : (Date.now() - Date.parse(since)) / 1000;
+  return {
+    type: 'session',
+    time: since,
+    session,
+    operation,
+    outcome,
+    error,
+    seconds: Math.max(0, Math.round(seconds)),
+  };
+}
+
+/** Logs what became of a session that had failed, and was told again. */
+export function settledEntry(record: SessionRecord, boot: string | null): SessionEntry | undefined {
+  if (owing(record).length === 0) return sessionEntry(record, 'settled', null, boot);
+  if (pending(record).length > 0) return undefined;
+  const names = owing(record).map(({ path }) => path);
+  return sessionEntry(record, 'owing', `${names.join(', ')} failed when told`, boot);
+}

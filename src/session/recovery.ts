@@ -1,0 +1,171 @@
+// Sessions whose guardian is gone, and those that still owe a hook `error`: their hooks are told, under the lock of the operation.
+import { OPERATIONS } from '../cli/grammar.ts';
+import { escapeControls } from '../cli/text.ts';
+import { describeCutOff, describeExhausted, localTime } from '../report/session-messages.ts';
+import { isAlive } from '../run/process-tree.ts';
+import { bootId } from '../system/machine.ts';
+import type { Environment, Operation, SessionFile, SessionRecord, StatePaths, Unfinished } from '../types.ts';
+import type { SessionDeps } from './deps.ts';
+import { type Lock, lock } from './flock.ts';
+import { openLedger } from './ledger.ts';
+import { notify, sessionEntry, settledEntry } from './notify.ts';
+import { hasTraces, load, owing, pending, removeUnsaved, save, setAside } from './session-file.ts';
+
+/** What a recovery came to. */
+export interface Recovered {
+  /** Whether a hook is still owed `error`. */
+  readonly owes: boolean;
+  /** The signal that cut it short: the rest is told another time. */
+  readonly interruption: NodeJS.Signals | undefined;
+}
+
+const NOTHING: Recovered = { owes: false, interruption: undefined };
+
+/** How long to wait for one that is just ending, in seconds. */
+export const WAIT_SECONDS = 2;
+
+/** Every record that is there. Throws the error of a system call. */
+export const unfinished = ({ stateDirectory }: StatePaths, uid: number): Unfinished[] =>
+  OPERATIONS.flatMap(operation => inspect(load(stateDirectory, operation, uid), operation));
+
+function inspect(found: SessionFile, operation: Operation): Unfinished[] {
+  switch (found.kind) {
+    case 'absent':
+      return [];
+    case 'unreadable':
+    case 'copy':
+      return [{ kind: found.kind, operation }];
+    case 'sessions':
+      return found.sessions.map(record => {
+        const kind = record.isOver ? 'owing' : isAlive(record.guardian) ? 'running' : 'cut-off';
+        return { kind, record };
+      });
+  }
+}
+
+/** Tells `error` for each session whose guardian is gone or that still owes it. Throws the error of a system call. */
+export async function recover(
+  { stateDirectory }: StatePaths,
+  operations: readonly Operation[],
+  env: Environment,
+  deps: SessionDeps,
+): Promise<Recovered> {
+  let result = NOTHING;
+  for (const operation of operations) {
+    if (!hasTraces(stateDirectory, operation) || isRunning(stateDirectory, operation, deps.uid)) continue;
+    const theirs = lock(stateDirectory, operation, 'recovery', WAIT_SECONDS);
+    if (theirs === undefined) continue;
+    try {
+      const { owes, interruption } = await recoverLocked(theirs, stateDirectory, operation, env, deps);
+      result = { owes: result.owes || owes, interruption: result.interruption ?? interruption };
+    } finally {
+      theirs.close();
+    }
+    if (result.interruption !== undefined) break;
+  }
+  return result;
+}
+
+const isRunning = (stateDirectory: string, operation: Operation, uid: number): boolean => {
+  const found = load(stateDirectory, operation, uid);
+  return found.kind === 'sessions' && found.sessions.some(each => !each.isOver && isAlive(each.guardian));
+};
+
+/** Gives up what is owed. Returns the sessions that owed it, or undefined if one of them runs. */
+export function forget(
+  { stateDirectory }: StatePaths,
+  operation: Operation,
+  deps: Pick<SessionDeps, 'log' | 'uid'>,
+): readonly SessionRecord[] | undefined {
+  if (!hasTraces(stateDirectory, operation)) return [];
+  const theirs = lock(stateDirectory, operation, 'recovery', WAIT_SECONDS);
+  if (theirs === undefined) return undefined;
+  try {
+    const found = load(stateDirectory, operation, deps.uid);
+    if (found.kind !== 'sessions') return [];
+    for (const each of found.sessions) deps.log.write(sessionEntry(each, 'forgotten', each.error, bootId()));
+    save(stateDirectory, operation, []);
+    return found.sessions;
+  } finally {
+    removeUnsaved(stateDirectory, operation);
+    theirs.close();
+  }
+}
+
+/** As `recover`, for one who has the lock. */
+export async function recoverLocked(
+  theirs: Lock,
+  stateDirectory: string,
+  operation: Operation,
+  env: Environment,
+  deps: SessionDeps,
+): Promise<Recovered> {
+  removeUnsaved(stateDirectory, operation);
+  const sessions = believe(load(stateDirectory, operation, deps.uid), stateDirectory, operation, deps);
+  let [owed, interruption]: [readonly SessionRecord[], Recovered['interruption']] = [[], undefined];
+  for (const [index, found] of sessions.entries()) {
+    const others = [...owed, ...sessions.slice(index + 1)];
+    if (interruption !== undefined) {
+      owed = [...owed, found];
+      continue;
+    }
+    const record = found.isOver ? found : await cutOff(found, theirs, deps);
+    const ledger = openLedger(theirs, { stateDirectory, operation }, others, record, deps.tell);
+    if (!found.isOver) ledger.trySave(record);
+    if (pending(record).length > 0 || !found.isOver) {
+      if (found.isOver) {
+        deps.tell(
+          `tklbam-hooks: the ${operation} of ${localTime(found.since)} failed, and is still owed: telling its hooks`,
+        );
+      }
+      const report = await notify(ledger, env, deps);
+      interruption = report.interruption;
+      const entry = found.isOver
+        ? settledEntry(ledger.record(), bootId())
+        : sessionEntry(record, 'failed', record.error, bootId());
+      if (entry !== undefined && interruption === undefined) deps.log.write(entry);
+    }
+    if (interruption === undefined) ledger.end(false);
+    describeExhausted(ledger.record()).forEach(deps.tell);
+    if (owing(ledger.record()).length > 0)
+      owed = [...owed, { ...ledger.record(), isOver: interruption === undefined }];
+  }
+  return { owes: owed.length > 0, interruption };
+}
+
+/** The sessions of a record, if it is to be believed; else it is put out of the way, and that is told. */
+function believe(
+  found: SessionFile,
+  stateDirectory: string,
+  operation: Operation,
+  { tell }: SessionDeps,
+): readonly SessionRecord[] {
+  switch (found.kind) {
+    case 'absent':
+      return [];
+    case 'sessions':
+      return found.sessions;
+    case 'unreadable': {
+      const kept = escapeControls(setAside(stateDirectory, operation, 'bad'));
+      const text = `the record of a ${operation} session cannot be understood, keeping it as '${kept}'`;
+      tell(`tklbam-hooks: ${text}; what its hooks stopped may still be stopped`);
+      return [];
+    }
+    case 'copy': {
+      const kept = escapeControls(setAside(stateDirectory, operation, 'copy'));
+      const text = `the record of a ${operation} session is not of one that was cut off here: ${found.reason}`;
+      tell(`tklbam-hooks: ${text}; keeping it as '${kept}', no hook is told`);
+      return [];
+    }
+  }
+}
+
+/** The record of a session that nobody looks after any more, as ours. Ends what is left of its running hook first. */
+async function cutOff(found: SessionRecord, theirs: Lock, deps: SessionDeps): Promise<SessionRecord> {
+  const { operation, since } = found;
+  const cause = describeCutOff(found, bootId());
+  deps.tell(`tklbam-hooks: the ${operation} of ${localTime(since)} ${cause}: telling its hooks`);
+  if (theirs.left?.includes(`TKLBAM_HOOK_SESSION=${found.session}`)) await deps.endTagged(theirs.left);
+  const error = found.error ?? `the ${operation} ${cause}`;
+  return { ...found, guardian: deps.self, state: 'error', error };
+}
