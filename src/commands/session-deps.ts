@@ -11,7 +11,7 @@ import type { Context } from './context.ts';
 
 export function sessionDeps(
   { statePaths, verbose }: { readonly statePaths: StatePaths; readonly verbose: boolean },
-  hands: Pick<Stagehands, 'setting' | 'signals' | 'reaction' | 'callerGone'>,
+  hands: Pick<Stagehands, 'setting' | 'signals' | 'reaction' | 'callerGone' | 'isAnswered'>,
   context: Context,
   ends: Partial<Pick<SessionDeps, 'callerEnd' | 'interruption'>> = {},
 ): SessionDeps {
@@ -19,6 +19,9 @@ export function sessionDeps(
     loadHooks: settings => loadHooks(settings, context.by),
     perform: performer({ ...hands, verbose, tell: context.tell, tellError: context.tellError }),
     tell: context.tell,
+    tellTurnedAway: error => {
+      if (!hands.isAnswered?.()) context.tellError(`HookError: ${error}`);
+    },
     log: openLog(statePaths.log, context.tell),
     self: processId(context.pid),
     caller: context.parent,

@@ -1,7 +1,9 @@
 // session: the guardian that tklbam's side talks to.
+import { escapeControls } from '../cli/text.ts';
 import { guard, openControl } from '../session/control.ts';
 import { openSession } from '../session/session.ts';
-import { closeInherited } from '../system/descriptors.ts';
+import { adoptStreams, closeInherited } from '../system/descriptors.ts';
+import { isAlive, processId } from '../system/proc.ts';
 import type { SessionRequest } from '../types.ts';
 import type { Context, Ending } from './context.ts';
 import { sessionDeps } from './session-deps.ts';
@@ -9,19 +11,22 @@ import { hookSetting } from './setting.ts';
 
 export async function session(request: SessionRequest, context: Context): Promise<Ending> {
   const control = openControl(request.control);
+  const callerId = processId(context.parent.pid);
   closeInherited();
   context.leaveDirectory();
   // The caller's Ctrl-C, Ctrl-\ and hang-up are the caller's to act upon.
   const { signals, terminal } = context.listen(['SIGQUIT']);
   const terminated = new AbortController();
-  const callerEnd = (): string | undefined => {
-    if (!control.gone.aborted) return undefined;
-    return `the caller, '${context.parent.name}' (pid ${context.parent.pid}), ${control.gone.reason}`;
-  };
+  const caller = `the caller, '${escapeControls(context.parent.name)}' (pid ${context.parent.pid})`;
+  const callerEnd = (): string | undefined =>
+    control.gone.aborted ? `${caller}, ${control.gone.reason}` : undefined;
   const interruption = (): string | undefined =>
     terminated.signal.aborted
       ? `the guardian of the session was ended by signal ${terminated.signal.reason}`
       : undefined;
+  control.gone.addEventListener('abort', () => {
+    if (isAlive(callerId)) adoptStreams(callerId.pid);
+  });
   const terminate = (signal: NodeJS.Signals): void => terminated.abort(signal);
   const deps = sessionDeps(
     request,
@@ -35,8 +40,10 @@ export async function session(request: SessionRequest, context: Context): Promis
         return 'handled';
       },
       callerGone: control.gone,
+      isAnswered: () => !control.gone.aborted,
     },
-    context,
+    // tklbam copies what its terminal shows to a log: no colours.
+    { ...context, tellError: context.tell },
     { callerEnd, interruption },
   );
   try {

@@ -21,6 +21,8 @@ export interface Stagehands {
   readonly reaction: (signal: NodeJS.Signals, state: State) => Reaction;
   /** Aborted when nobody waits any more for what stands before the operation. */
   readonly callerGone?: AbortSignal;
+  /** Whether the first error is told by whoever asked, since it gets it as an answer. */
+  readonly isAnswered?: () => boolean;
   readonly verbose: boolean;
   readonly tell: (line: string) => void;
   readonly tellError: (line: string) => void;
@@ -30,9 +32,14 @@ export interface Stagehands {
 export function performer(hands: Stagehands): (plan: Plan, observer: Observer) => Promise<Report> {
   const { setting, signals, verbose, tell, tellError } = hands;
   let limits: Promise<void> | undefined;
-  const say = (message: Message): void => (message.kind === 'error' ? tellError : tell)(messageLine(message));
   return async (plan, observer) => {
     const { state } = plan.event;
+    let hasFailed = false;
+    const say = (message: Message): void => {
+      const isToldByCaller = message.kind === 'error' && !hasFailed && hands.isAnswered?.() === true;
+      if (message.kind === 'error') hasFailed = true;
+      if (!isToldByCaller) (message.kind === 'error' ? tellError : tell)(messageLine(message));
+    };
     for (const warning of plan.warnings) tell(describeWarning(warning));
     const watched: Observer = {
       starts: planned => {

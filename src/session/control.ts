@@ -1,6 +1,7 @@
 // The guardian's half of the control socket: lines of JSON in, a line of JSON out for each. PROTOCOL in tklbam-hooks(8) has it for callers.
 import { fstatSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { escapeControls } from '../cli/text.ts';
 import { UsageError } from '../cli/usage-error.ts';
 import { resultEntry } from '../report/messages.ts';
 import { isInherited } from '../system/descriptors.ts';
@@ -11,12 +12,14 @@ import type { Answer, Session, Stage } from './session.ts';
 
 /** Bytes that may wait to be read: more than execve(2) takes as arguments and environment, escaped as JSON. */
 const MOST_BYTES = 16 << 20;
+/** In characters. */
+const LONGEST_ERROR = 500;
 /** How long an answer may wait to be read, before the guardian ends without. */
 const PATIENCE_MS = 5000;
 
 export interface Control {
-  /** The next line; undefined at the end of the socket, even if there are lines left. */
-  readonly next: () => Promise<string | undefined>;
+  /** What the next line asks for; undefined when the caller is gone, even if there are lines left. */
+  readonly next: () => Promise<Demand | string | undefined>;
   /** Aborted when the caller can ask for nothing more; its reason says why. */
   readonly gone: AbortSignal;
   readonly answer: (answer: Answer) => void;
@@ -35,7 +38,7 @@ export function openControl(fd: number): Control {
   if (socket === undefined) throw new UsageError(`--control ${fd} is not a connected stream socket`);
 
   const gone = new AbortController();
-  const lines: string[] = [];
+  const lines: { readonly demand: Demand | string; readonly bytes: number }[] = [];
   let parts: Buffer[] = [];
   let waiting = 0;
   let wake: (() => void) | undefined;
@@ -46,8 +49,11 @@ export function openControl(fd: number): Control {
   socket.on('data', (data: Buffer) => {
     let rest = data;
     for (let at = rest.indexOf('\n'); at >= 0; at = rest.indexOf('\n')) {
-      lines.push(Buffer.concat([...parts, rest.subarray(0, at)]).toString());
+      const line = Buffer.concat([...parts, rest.subarray(0, at)]);
       parts = [];
+      const demand = parseDemand(line.toString());
+      if (typeof demand === 'object' && 'failed' in demand) end(`failed: ${demand.failed}`);
+      else lines.push({ demand, bytes: line.length + 1 });
       rest = rest.subarray(at + 1);
     }
     parts.push(rest);
@@ -69,8 +75,8 @@ export function openControl(fd: number): Control {
       }
       if (gone.signal.aborted) return undefined;
       const line = lines.shift();
-      waiting -= Buffer.byteLength(line ?? '') + 1;
-      return line;
+      waiting -= line?.bytes ?? 0;
+      return line?.demand;
     },
     answer: ({ status, error, results }) => {
       const entries = results.map(each => ({ name: each.step.hook.name, ...resultEntry(each) }));
@@ -89,19 +95,30 @@ export function openControl(fd: number): Control {
   };
 }
 
-interface Demand {
+export interface Demand {
   readonly stage: Stage;
   readonly cwd: string;
   readonly env: Environment;
 }
 
+/** The operation has failed, and the caller asks for nothing more. */
+interface Failed {
+  /** What it says of that, a line. */
+  readonly failed: string;
+}
+
 /** What a line asks for; or, as text, what is wrong with it. */
-export function parseDemand(line: string): Demand | string {
+export function parseDemand(line: string): Demand | Failed | string {
   const found: unknown = attempt(() => JSON.parse(line));
   if (!isObject(found)) return 'the request is not a JSON object';
-  const { state, cwd, env } = found;
+  const { state, cwd, env, error } = found;
+  if (state === 'error') {
+    return typeof error === 'string'
+      ? { failed: escapeControls(error).slice(0, LONGEST_ERROR) }
+      : '"error" is not a string';
+  }
   if (state !== 'pre' && state !== 'inspect' && state !== 'post') {
-    return `"state" is one of "pre", "inspect", "post", not ${typeof state === 'string' ? JSON.stringify(state) : state === undefined ? 'absent' : `of type ${typeof state}`}`;
+    return `"state" is one of "pre", "inspect", "post", "error", not ${typeof state === 'string' ? JSON.stringify(state) : state === undefined ? 'absent' : `of type ${typeof state}`}`;
   }
   if (typeof cwd !== 'string' || !cwd.startsWith('/') || cwd.includes('\0'))
     return '"cwd" is not an absolute path';
@@ -134,8 +151,8 @@ export async function guard(
   });
   try {
     while (!session.isOver()) {
-      const line = terminated.aborted ? undefined : await Promise.race([control.next(), end]);
-      if (line === undefined) {
+      const demand = terminated.aborted ? undefined : await Promise.race([control.next(), end]);
+      if (demand === undefined) {
         const error = interruption() ?? 'the guardian of the session was ended';
         if (control.gone.aborted) status = session.canFollow('pre') ? 0 : 1;
         else status = 128 + 15;
@@ -143,7 +160,6 @@ export async function guard(
         control.answer({ status, error, results: [] });
         break;
       }
-      const demand = parseDemand(line);
       const fault = typeof demand === 'string' ? demand : findFault(demand, session);
       if (typeof demand === 'string' || fault !== undefined) {
         control.answer({ status: 2, error: fault, results: [] });

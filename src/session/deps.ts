@@ -9,6 +9,8 @@ export interface SessionDeps {
   /** Runs a plan, and tells of each failure. */
   readonly perform: (plan: Plan, observer: Observer) => Promise<Report>;
   readonly tell: (line: string) => void;
+  /** Tells why there is no session, unless the caller does. */
+  readonly tellTurnedAway: (error: string) => void;
   readonly log: Log;
   readonly self: ProcessId;
   readonly caller: SessionRecord['caller'];

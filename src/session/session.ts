@@ -180,7 +180,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
 
   const turnAway = async (record: SessionRecord, trouble: Trouble, env: Environment): Promise<Answer> => {
     phase = { kind: 'over' };
-    deps.tell(`HookError: ${trouble.error}`);
+    deps.tellTurnedAway(trouble.error);
     deps.log.write(sessionEntry(record, 'turned-away', trouble.error, bootId()));
     await notifyAlways({ ...settings, ...trouble, session: record.session }, env, deps);
     return { status: 1, error: trouble.error, results: [] };

@@ -1,6 +1,6 @@
 // File descriptors as /proc shows them: what the caller left open, and whether anybody is there to read what a hook says.
 import { spawnSync } from 'node:child_process';
-import { closeSync, fstatSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { attempt, errnoOf } from './errno.ts';
 
 /** Of open(2), as Linux has them on all its architectures that Node.js runs on. */
@@ -56,6 +56,25 @@ function hasReader(fd: 1 | 2): boolean {
     stdio: ['ignore', 'ignore', 'ignore', fd],
   });
   return status !== 0;
+}
+
+/**
+ * Takes over the output streams of a process that has others by now, in place of ours that nobody reads any more: tklbam's log is closed
+ * before its `error` hooks are told. Does nothing if that process is gone, or is not ours to look into.
+ */
+export function adoptStreams(pid: number): void {
+  for (const fd of [1, 2] as const) {
+    if (!isDead(fd)) continue;
+    const path = `/proc/${pid}/fd/${fd}`;
+    const { O_WRONLY, O_APPEND, O_NOCTTY } = constants;
+    const spare = attempt(() => openSync(path, O_WRONLY | O_APPEND | O_NOCTTY));
+    if (spare === undefined) continue;
+    // open(2) gives the lowest number that is free.
+    closeSync(fd);
+    attempt(() => openSync(path, O_WRONLY | O_APPEND | O_NOCTTY)) ??
+      attempt(() => openSync('/dev/null', O_WRONLY));
+    closeSync(spare);
+  }
 }
 
 const list = (directory: string): string[] => attempt(() => readdirSync(directory)) ?? [];

@@ -916,7 +916,8 @@ function guardianTests(program: Program): void {
     assert.equal((results as unknown[]).length, 2);
     assert.deepEqual(made.told().slice(-3), states('error', 'cba'));
     assert.equal(await ended, 1);
-    assert.equal(output(), `HookError: ${text}\n`);
+    // The caller tells what it was answered.
+    assert.equal(output(), '');
     assert.deepEqual(files(made), []);
   });
 
@@ -934,8 +935,17 @@ function guardianTests(program: Program): void {
     assert.equal(await wrong('{"state":"pre"'), 'the request is not a JSON object');
     assert.equal(await wrong(''), 'the request is not a JSON object');
     assert.equal(await wrong('[]'), 'the request is not a JSON object');
-    assert.equal(await wrong('{}'), '"state" is one of "pre", "inspect", "post", not absent');
-    assert.equal(await wrong('{"state":"error"}'), '"state" is one of "pre", "inspect", "post", not "error"');
+    assert.equal(await wrong('{}'), '"state" is one of "pre", "inspect", "post", "error", not absent');
+    assert.equal(await wrong('{"state":"error"}'), '"error" is not a string');
+    assert.equal(
+      await wrong('{"state":"end"}'),
+      '"state" is one of "pre", "inspect", "post", "error", not "end"',
+    );
+    // Deeper than JSON.stringify can go.
+    assert.match(
+      String(await wrong(`{"state":${'['.repeat(200_000)}${']'.repeat(200_000)}}`)),
+      /^(?:"state" is one of .*, not of type object|the request is not a JSON object)$/,
+    );
     assert.equal(await wrong('{"state":"pre","cwd":"x","env":{}}'), '"cwd" is not an absolute path');
     assert.equal(
       await wrong('{"state":"pre","cwd":"/","env":[]}'),
@@ -979,6 +989,22 @@ function guardianTests(program: Program): void {
     assert.match(b, new RegExp(`^b error the caller, '.*' \\(pid ${process.pid}\\), ended before post$`));
     assert.match(output(), /^tklbam-hooks: the caller, .*, ended before post\n$/);
     assert.deepEqual(files(made), []);
+  });
+
+  test('a caller that says what went wrong is quoted, on one line', async t => {
+    const made = stage(t, []);
+    place(made.hooks, 'a', '#!/bin/sh\necho "$2 $TKLBAM_HOOK_ERROR" >>"$RECORD"\n');
+    const { ask, send, ended, answer } = guardian(t, made);
+    await ask('pre', { env: made.env });
+    send(`${JSON.stringify({ state: 'error', error: 'IOError: no space\nleft' })}\n`);
+    const { status, error } = await answer();
+    assert.equal(status, 1);
+    assert.match(
+      String(error),
+      new RegExp(`^the caller, '.*' \\(pid ${process.pid}\\), failed: IOError: no space\\\\x0aleft$`),
+    );
+    assert.equal(await ended, 1);
+    assert.deepEqual(made.told(), ['pre ', `error ${error}`]);
   });
 
   test('the caller’s end ends a hook of pre, and what it started', async t => {
