@@ -81,6 +81,9 @@ class Hooks(object):
             # It takes numbers below 16. If they are all in use, so is 3: it is not Popen's own pipe in the child.
             control = fd if fd < 16 else 3
             command = [PROGRAM, "session", self.operation, "--control", str(control)]
+            directory = _hooks_directory()
+            if directory is not None:
+                command += ["--hooks", directory]
             profile = getattr(registry, "profile", None)
             if profile is not None:
                 command += ["--profile", profile]
@@ -145,6 +148,19 @@ class Hooks(object):
                 self._end(getattr(sys, "last_value", None))
             except KeyboardInterrupt:
                 pass  # The guardian goes on.
+
+
+def _hooks_directory():
+    """Where tklbam's configuration has its hooks, if that is not where tklbam-hooks looks by itself. TKLBAM_HOOKS goes first."""
+    if os.environ.get("TKLBAM_HOOKS"):
+        return None
+    try:
+        from conf import Conf
+
+        directory = os.path.abspath(os.path.join(Conf.DEFAULT_PATH, "hooks.d"))
+    except (ImportError, AttributeError):
+        directory = os.path.abspath(os.path.join(os.environ.get("TKLBAM_CONF") or "/etc/tklbam", "hooks.d"))
+    return None if directory == "/etc/tklbam/hooks.d" else directory
 
 
 def _environment():

@@ -8,12 +8,22 @@ import type { Answer, Context, Ending } from './commands/context.ts';
 import { catchSignals, ENDING } from './run/signals.ts';
 import { lookForTerminal } from './run/terminal.ts';
 import { END_ORPHAN } from './run/watchdog.ts';
-import { readDefaults } from './system/defaults.ts';
+import { DEFAULTS_FILE, readDefaults } from './system/defaults.ts';
 import { attempt, errnoOf } from './system/errno.ts';
 import type { Environment, Request } from './types.ts';
 
 /** From package.json, put in by build/bundle.ts. */
 declare const VERSION: string | undefined;
+
+/** What somebody else has put into the settings would be done as root: only these, which do not act upon them, go on without any. */
+const READS_NO_SETTINGS: readonly Request['kind'][] = [
+  'help',
+  'version',
+  'status',
+  'new',
+  'enable',
+  'disable',
+];
 
 async function main(): Promise<Ending> {
   if (process.argv[2] === END_ORPHAN) {
@@ -37,6 +47,12 @@ async function main(): Promise<Ending> {
   }
   if (request.kind !== 'help' && request.kind !== 'version')
     for (const warning of defaults.warnings) tell(`tklbam-hooks: ${warning}`);
+  if (defaults.refusal !== undefined && !READS_NO_SETTINGS.includes(request.kind)) {
+    const { describePathRefusal } = await import('./report/verdicts.ts');
+    const { reason, remedy } = describePathRefusal(defaults.refusal, DEFAULTS_FILE);
+    tell(red(`HookError: the settings ${DEFAULTS_FILE} are refused: ${reason} (${remedy})`));
+    if (request.kind !== 'list') return 3;
+  }
   return dispatch(request, makeContext(env, defaults.values, callerEnv));
 }
 

@@ -14,11 +14,13 @@ export interface HookEvent {
 /** Names and values as `environ(7)` has them. */
 export type Environment = Readonly<Record<string, string>>;
 
-/** A directory of hooks. An absent directory holds none. */
+/** A directory of hooks. */
 export interface HookSource {
   readonly kind: 'local' | 'profile';
   /** Absolute. */
   readonly directory: string;
+  /** Somebody said that hooks are there: then it is an error if it is absent. Otherwise, an absent one holds none. */
+  readonly isNamed?: true;
 }
 
 /** What was asked, checked and complete. Nothing after `parse` looks at the command line. */
@@ -35,7 +37,7 @@ export type Request =
   | SwitchRequest
   | NewRequest
   | LibraryRequest
-  | { readonly kind: 'fixclock'; readonly event: HookEvent };
+  | { readonly kind: 'fixclock'; readonly event: HookEvent; readonly verbose: boolean };
 
 /** A hook whose work the executable does itself. */
 export type LibraryName = 'services' | 'snapshot';
@@ -157,6 +159,8 @@ export interface Finding {
     | 'carriage-return'
     | 'syntax'
     | 'no-clock-tool'
+    | 'no-clock-server'
+    | 'setting'
     | 'library'
     | 'unreadable'
     | 'no-such-entry';

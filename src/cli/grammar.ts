@@ -126,6 +126,6 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   fixclock: {
     arguments: 'OPERATION STATE',
     purpose: 'Set the clock from an NTP server, before a backup or a restore.',
-    options: [],
+    options: ['verbose'],
   },
 };

@@ -20,7 +20,12 @@ import { UsageError } from './usage-error.ts';
  * `cwd` is the directory that relative paths start from; undefined if it no longer exists.
  * Throws UsageError.
  */
-export function parse(argv: readonly string[], env: Environment, cwd: string | undefined): Request {
+export function parse(
+  argv: readonly string[],
+  env: Environment,
+  cwd: string | undefined,
+  isRoot = process.geteuid?.() === 0,
+): Request {
   const end = argv.indexOf('--');
   const { words, values } = split(end < 0 ? argv : argv.slice(0, end));
   const verbatim = end < 0 ? [] : argv.slice(end + 1);
@@ -51,16 +56,22 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
   const here = cwd ?? '/';
   switch (name) {
     case 'fixclock':
-      return { kind: 'fixclock', event };
+      return { kind: 'fixclock', event, verbose };
     case 'recover': {
       const forget = values.has('forget');
       if (rest[0] !== undefined && !forget)
         throw new UsageError("'recover' takes an OPERATION only with --forget");
       const operations = rest[0] === undefined ? OPERATIONS : [event.operation];
-      return { kind: 'recover', statePaths: parseStatePaths(env, directory), operations, forget, dryRun };
+      return {
+        kind: 'recover',
+        statePaths: parseStatePaths(env, directory, isRoot),
+        operations,
+        forget,
+        dryRun,
+      };
     }
     case 'status':
-      return { kind: 'status', statePaths: parseStatePaths(env, directory), json };
+      return { kind: 'status', statePaths: parseStatePaths(env, directory, isRoot), json };
   }
   const settings = parseSettings(values, env, directory);
   const session = { ...settings, operation: event.operation, verbose };
@@ -71,14 +82,20 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
         kind: name,
         sources: settings.sources,
         names: rest.map(fileName),
-        statePaths: parseStatePaths(env, directory),
+        statePaths: parseStatePaths(env, directory, isRoot),
       };
     case 'new':
       return { kind: 'new', directory: hooksDirectory(settings), name: fileName(rest[0] ?? '') };
     case 'library': {
       const hook = oneOf(LIBRARY, rest[0] ?? '', 'hook');
       const file = given('settings') ?? `${hooksDirectory(settings)}/${hook}.conf`;
-      return { kind: 'library', hook, event, settings: file, statePaths: parseStatePaths(env, directory) };
+      return {
+        kind: 'library',
+        hook,
+        event,
+        settings: file,
+        statePaths: parseStatePaths(env, directory, isRoot),
+      };
     }
     case 'list':
       return { kind: 'list', event, ...settings, json };
@@ -88,7 +105,7 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
       return {
         kind: 'wrap',
         ...session,
-        statePaths: parseStatePaths(env, directory),
+        statePaths: parseStatePaths(env, directory, isRoot),
         inspect: given('inspect'),
         warnStatuses: (values.get('warn-status') ?? []).map(parseStatus),
         cwd: here,
@@ -98,7 +115,7 @@ export function parse(argv: readonly string[], env: Environment, cwd: string | u
       return {
         kind: 'session',
         ...session,
-        statePaths: parseStatePaths(env, directory),
+        statePaths: parseStatePaths(env, directory, isRoot),
         control: parseDescriptor(values.get('control')?.[0]),
         ignoredSignals: (values.get('ignored') ?? []).map(parseSignal),
       };
@@ -137,6 +154,9 @@ function parseEvent([operation, state]: readonly string[]): HookEvent {
   };
 }
 
+const DEFAULT_HOOKS = '/etc/tklbam/hooks.d';
+const DEFAULT_REGISTRY = '/var/lib/tklbam';
+
 type Values = ReadonlyMap<string, readonly string[]>;
 
 function parseSettings(
@@ -148,14 +168,17 @@ function parseSettings(
     const value = values.get(option)?.[0];
     return value === undefined ? undefined : directory(value, `--${option}`);
   };
-  const hooks = given('hooks') ?? directory(env.TKLBAM_HOOKS || '/etc/tklbam/hooks.d', 'TKLBAM_HOOKS');
-  const registry = directory(env.TKLBAM_REGISTRY || '/var/lib/tklbam', 'TKLBAM_REGISTRY');
+  const named =
+    given('hooks') ?? (env.TKLBAM_HOOKS ? directory(env.TKLBAM_HOOKS, 'TKLBAM_HOOKS') : undefined);
+  const registry = directory(env.TKLBAM_REGISTRY || DEFAULT_REGISTRY, 'TKLBAM_REGISTRY');
   const keyrings = values.get('keyring') ?? env.TKLBAM_HOOKS_KEYRING?.split(':').filter(Boolean) ?? [];
   const from = values.has('keyring') ? '--keyring' : 'TKLBAM_HOOKS_KEYRING';
   checkGrace(env);
   return {
     sources: [
-      { kind: 'local', directory: hooks },
+      named === undefined
+        ? { kind: 'local', directory: DEFAULT_HOOKS }
+        : { kind: 'local', directory: named, isNamed: true },
       { kind: 'profile', directory: resolve(given('profile') ?? `${registry}/profile`, 'hooks.d') },
     ],
     keyrings: keyrings.length === 0 ? undefined : keyrings.map(file => directory(file, from)),
@@ -164,12 +187,24 @@ function parseSettings(
 }
 
 const hooksDirectory = ({ sources }: HookSettings): string =>
-  sources.find(({ kind }) => kind === 'local')?.directory ?? '/etc/tklbam/hooks.d';
+  sources.find(({ kind }) => kind === 'local')?.directory ?? DEFAULT_HOOKS;
 
-function parseStatePaths(env: Environment, directory: ReturnType<typeof absolute>): StatePaths {
+/**
+ * An ordinary user, who cannot write to /var, has them in a registry of his own, where tklbam keeps its state then. Root's are always
+ * where they are looked for at boot.
+ */
+function parseStatePaths(
+  env: Environment,
+  directory: ReturnType<typeof absolute>,
+  isRoot: boolean,
+): StatePaths {
+  const registry = directory(env.TKLBAM_REGISTRY || DEFAULT_REGISTRY, 'TKLBAM_REGISTRY');
+  const own = isRoot || registry === DEFAULT_REGISTRY ? undefined : registry;
+  const state = own === undefined ? '/var/lib/tklbam-hooks' : `${own}/tklbam-hooks`;
+  const log = own === undefined ? DEFAULT_LOG : `${own}/tklbam-hooks.log`;
   return {
-    stateDirectory: directory(env.TKLBAM_HOOKS_STATE || '/var/lib/tklbam-hooks', 'TKLBAM_HOOKS_STATE'),
-    log: directory(env.TKLBAM_HOOKS_LOG || DEFAULT_LOG, 'TKLBAM_HOOKS_LOG'),
+    stateDirectory: directory(env.TKLBAM_HOOKS_STATE || state, 'TKLBAM_HOOKS_STATE'),
+    log: directory(env.TKLBAM_HOOKS_LOG || log, 'TKLBAM_HOOKS_LOG'),
   };
 }
 

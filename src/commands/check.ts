@@ -1,7 +1,7 @@
 // check: what would keep hooks from running, found by day.
 import { check as findFaults } from '../hooks/check.ts';
 import { loadHooks } from '../hooks/load.ts';
-import { missingTool } from '../library/fixclock/fixclock.ts';
+import { clockProblem } from '../library/fixclock/fixclock.ts';
 import { libraryProblems } from '../library/library.ts';
 import { checkJson, checkText } from '../report/list.ts';
 import type { CheckRequest, Finding, HookSettings } from '../types.ts';
@@ -20,5 +20,5 @@ export async function findProblems(
   { env, by }: Pick<Context, 'env' | 'by'>,
 ): Promise<readonly Finding[]> {
   const { listings, judged } = await loadHooks(settings, by);
-  return findFaults(listings, judged, names, env, missingTool, await libraryProblems(judged));
+  return findFaults(listings, judged, names, env, clockProblem, await libraryProblems(judged));
 }

@@ -23,7 +23,7 @@ import type {
 } from '../types.ts';
 
 /**
- * `names`: of the entries to look at, and no others; empty for all. `missingTool` tells why the clock could not be set; undefined if it
+ * `names`: of the entries to look at, and no others; empty for all. `clockProblem` tells why the clock could not be set; undefined if it
  * could. `libraryProblems`: of ready hooks, by their paths.
  */
 export function check(
@@ -31,11 +31,16 @@ export function check(
   judged: readonly Judged[],
   names: readonly string[],
   env: Environment,
-  missingTool: () => Why | undefined,
+  clockProblem: (env: Environment) => Why | undefined,
   libraryProblems: ReadonlyMap<string, readonly Pick<Why, 'reason' | 'remedy'>[]> = new Map(),
 ): readonly Finding[] {
   const directories = listings.flatMap(({ source, state }): Finding[] => {
     if (typeof state === 'string') return [];
+    if (state.error === 'ENOENT') {
+      const reason = 'there is no such hooks directory, though it is named: nothing would run';
+      const remedy = 'make it, or correct --hooks or TKLBAM_HOOKS';
+      return [{ name: undefined, path: source.directory, kind: 'unreadable', reason, remedy }];
+    }
     const reason = `the hooks directory cannot be read: ${describeErrno(state.error)}`;
     return [{ name: undefined, path: source.directory, kind: 'unreadable', reason, remedy: 'mend that' }];
   });
@@ -50,7 +55,7 @@ export function check(
     .flatMap(({ hook, verdict }) => {
       const whys = [
         ...ofVerdict(hook, verdict, names.length > 0),
-        ...(verdict.kind === 'run' ? ofHook(hook, env, missingTool) : []),
+        ...(verdict.kind === 'run' ? ofHook(hook, env, clockProblem) : []),
         ...(libraryProblems.get(hook.path) ?? []).map((problem): Why => ({ kind: 'library', ...problem })),
       ];
       return whys.map((why): Finding => ({ name: hook.name, path: hook.path, ...why }));
@@ -129,10 +134,10 @@ function ofSkip({ name, file }: Candidate, why: Skip, key: SigningKey | undefine
 function ofHook(
   { name, path, program, header }: Candidate,
   env: Environment,
-  missingTool: () => Why | undefined,
+  clockProblem: (env: Environment) => Why | undefined,
 ): Why[] {
   const faults = header.faults.map((fault): Why => ({ kind: 'header', ...describeHeaderFault(fault) }));
-  const clock = name === 'fixclock' ? missingTool() : undefined;
+  const clock = name === 'fixclock' ? clockProblem(env) : undefined;
   return [
     ...faults,
     ...ofProgram(program, env),

@@ -28,7 +28,8 @@ export function discover(source: HookSource): Listing {
     isForeign ? [] : readdirSync(Buffer.from(path, 'latin1'), { encoding: 'buffer' }),
   );
   if (names.value === undefined) {
-    const state = names.error === 'ENOENT' ? 'absent' : { error: names.error };
+    const isAbsent = names.error === 'ENOENT' && source.isNamed === undefined;
+    const state = isAbsent ? 'absent' : { error: names.error };
     return { source, state, ancestorDirs, candidates: [] };
   }
   const known = new Map<string, Interpreter>();

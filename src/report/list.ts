@@ -30,6 +30,8 @@ export function listText(listings: readonly Listing[], entries: readonly Judged[
 
 function directoryNote(listing: Listing | undefined, count: number): string {
   if (listing?.state === 'absent') return ': no such directory, so no hooks';
+  if (typeof listing?.state === 'object' && listing.state.error === 'ENOENT')
+    return ': no such directory, though it is named: an error';
   if (typeof listing?.state === 'object') return `: cannot be read: ${describeErrno(listing.state.error)}`;
   return count === 0 ? ': empty' : ':';
 }

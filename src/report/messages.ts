@@ -104,8 +104,12 @@ export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure
     }
     case 'directory': {
       const rest = stopAtFailure ? 'no hook was run' : 'its hooks were not run';
-      const reason = `cannot read the hooks directory '${escapeControls(failure.source.directory)}'`;
-      return { kind: 'error', text: `${reason}: ${describeErrno(failure.code)}, ${rest}` };
+      const path = escapeControls(failure.source.directory);
+      const text =
+        failure.code === 'ENOENT'
+          ? `there is no hooks directory '${path}', ${rest} (make it, or correct what names it)`
+          : `cannot read the hooks directory '${path}': ${describeErrno(failure.code)}, ${rest}`;
+      return { kind: 'error', text };
     }
     case 'gone': {
       const why =

@@ -29,7 +29,7 @@ const hasName = 'it has the name of a backup, package manager or data file, and 
 const noClockTool = {
   kind: 'no-clock-tool',
   reason: 'none of ntpdate, chronyd, sntp, ntpdig is installed',
-  remedy: 'apt install ntpsec-ntpdate',
+  remedy: 'apt install chrony',
 } as const;
 
 interface Expected {
@@ -363,7 +363,12 @@ for (const program of programs) {
     install(directory, 'exit-3');
     assert.deepEqual(checks(directory), [0, '', '']);
     assert.deepEqual(checks(directory, ['--json']), [0, '{\n  "findings": []\n}\n', '']);
-    assert.deepEqual(checks('/nonexistent/hooks.d'), [0, '', '']);
+  });
+
+  it('a directory that is named and absent', () => {
+    const reason = 'there is no such hooks directory, though it is named: nothing would run';
+    const line = `'/nonexistent/hooks.d': ${reason} (make it, or correct --hooks or TKLBAM_HOOKS)\n`;
+    assert.deepEqual(checks('/nonexistent/hooks.d'), [1, line, '']);
   });
 
   it('no hook is run, and nothing of the caller’s environment either', t => {
@@ -468,7 +473,7 @@ for (const program of programs) {
   });
 
   it('an answer that could not be written is no good one', () => {
-    const words = [...program.command, 'check', '--hooks', '/nonexistent', '--json'];
+    const words = [...program.command, 'check', '--hooks', '/mnt', '--json'];
     const args = ['-c', '"$@" >/dev/full', 'sh', ...words];
     assert.equal(spawnSync('sh', args, { cwd: '/', env: plainEnvironment }).status, 1);
   });
@@ -480,7 +485,7 @@ for (const program of programs) {
     for (const name of ['bad', 'good', 'none']) place(directory, name, SCRIPT);
     place(directory, 'bad.sig', 'x', 0o644);
     place(directory, 'good.sig', keys.signature('binary'), 0o644);
-    const of = (keyring: string) => checks('/nonexistent', ['--profile', profile, '--keyring', keyring]);
+    const of = (keyring: string) => checks('/mnt', ['--profile', profile, '--keyring', keyring]);
     const none = `'${directory}/none': it is a profile hook without a signature (put NAME.sig beside it, ${disable})\n`;
     const bad = `'${directory}/bad': its signature is damaged (have it signed anew, ${disable})\n`;
     assert.deepEqual(of(keys.keyring('good')), [1, bad + none, '']);
@@ -493,7 +498,7 @@ for (const program of programs) {
     const words = ['--profile', profile, '--keyring', keys.keyring('good'), 'none'];
     const reason = 'it is a profile hook without a signature';
     const remedy = `put NAME.sig beside it, ${disable}`;
-    assert.deepEqual(asJson('/nonexistent', words), [
+    assert.deepEqual(asJson('/mnt', words), [
       { name: 'none', path: `${directory}/none`, kind: 'unverified', reason, remedy },
     ]);
   });

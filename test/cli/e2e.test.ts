@@ -39,8 +39,18 @@ for (const program of programs) {
     assert.deepEqual(backupPre(hooksDirectory(t)), [0, '', '']);
   });
 
-  it('a missing directory holds no hooks', () => {
-    assert.deepEqual(backupPre('/nonexistent/hooks.d'), [0, '', '']);
+  it('a directory that is named has to be there', () => {
+    const text = "HookError: there is no hooks directory '/nonexistent', no hook was run";
+    const line = `${text} (make it, or correct what names it)\n`;
+    assert.deepEqual(backupPre('/nonexistent'), [1, '', line]);
+    assert.deepEqual(hooks(['run', 'backup', 'pre'], { env: { TKLBAM_HOOKS: '/nonexistent' } }), [
+      1,
+      '',
+      line,
+    ]);
+    const [status, stdout] = hooks(['list', '--hooks', '/nonexistent']);
+    assert.equal(status, 0);
+    assert.match(stdout, /^\/nonexistent: no such directory, though it is named: an error$/m);
   });
 
   for (const state of ['pre', 'inspect', 'post', 'error']) {
@@ -659,11 +669,43 @@ tklbam-hooks: '${directory}/a' succeeded after N s
       const defaults = `A="of the file"\nB=file\nTKLBAM_HOOKS=${directory}\nnonsense\n`;
       // A name space of its own: this machine's /etc stays as it is.
       const script =
-        'mount -t tmpfs none /etc/default && printf %s "$0" >/etc/default/tklbam-hooks && exec "$@"';
+        'mount -t tmpfs -o mode=755 none /etc/default && printf %s "$0" >/etc/default/tklbam-hooks && exec "$@"';
       const args = ['-m', 'sh', '-c', script, defaults, ...program.command, 'run', 'backup', 'pre'];
       const ran = spawnSync('unshare', args, { encoding: 'utf8', env: { ...plainEnvironment, B: 'caller' } });
       const warning = 'tklbam-hooks: /etc/default/tklbam-hooks: line 4 is not NAME=VALUE, ignoring it\n';
       assert.deepEqual(ending(ran), [0, 'of the file caller\n', warning]);
+    });
+
+    it('settings that others can write are refused, and so is what would read them', t => {
+      const directory = hooksDirectory(t);
+      place(directory, 'a', '#!/bin/sh\necho ran\n');
+      const refused = (change: string, words: string): [number | null, string, string] => {
+        const script = `umask 022; mount -t tmpfs -o mode=755 none /etc/default && : >/etc/default/tklbam-hooks && ${change} && exec "$@"`;
+        const args = ['-m', 'sh', '-c', script, 'sh', ...program.command, ...words.split(' ')];
+        const ran = spawnSync('unshare', args, {
+          encoding: 'utf8',
+          env: { ...plainEnvironment, TKLBAM_HOOKS: directory },
+        });
+        return ending(ran);
+      };
+      const message = (reason: string): string =>
+        `HookError: the settings /etc/default/tklbam-hooks are refused: ${reason}\n`;
+      const file = "'/etc/default/tklbam-hooks'";
+      const writable = message(`${file} is writable by everybody (chmod go-w ${file})`);
+      const mode = 'chmod 666 /etc/default/tklbam-hooks';
+      for (const words of ['run backup pre', 'wrap backup -- echo never', 'check', 'recover'])
+        assert.deepEqual(refused(mode, words), [3, '', writable], words);
+      const [status, listed, said] = refused(mode, 'list');
+      assert.deepEqual([status, /enabled +a/.test(listed), said], [0, true, writable]);
+      const [other] = refused('chown 1000 /etc/default/tklbam-hooks', 'run backup pre');
+      assert.equal(other, 3);
+      const [parent] = refused('chmod 777 /etc/default', 'run backup pre');
+      assert.equal(parent, 3);
+      assert.deepEqual(refused('true', 'run backup pre'), [0, 'ran\n', '']);
+      // Nobody waits for a FIFO.
+      const fifo = 'rm /etc/default/tklbam-hooks && mkfifo /etc/default/tklbam-hooks';
+      const line = 'tklbam-hooks: /etc/default/tklbam-hooks is not a file, going on without it\n';
+      assert.deepEqual(refused(fifo, 'run backup pre'), [0, 'ran\n', line]);
     });
 
     it('a noexec mount', t => {

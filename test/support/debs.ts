@@ -24,6 +24,8 @@ export function repack(from: string, to: string, edit: (tree: string) => void): 
 
 interface StandInOptions {
   readonly name?: 'tklbam' | 'tklbam3';
+  /** The directory in /etc that its fixclock is in; older ones of tklbam3 had it in that of tklbam. */
+  readonly conf?: 'tklbam' | 'tklbam3';
   /** In /usr/bin. */
   readonly python?: string;
   /** The time of its hooks.py. */
@@ -34,7 +36,7 @@ interface StandInOptions {
 export function buildTklbam(
   directory: string,
   version: string,
-  { name = 'tklbam', python = 'python3', mtime = new Date() }: StandInOptions = {},
+  { name = 'tklbam', python = 'python3', mtime = new Date(), conf = name }: StandInOptions = {},
 ): string {
   const built = join(directory, `${name}_${version}_all.deb`);
   withTree(built, tree => {
@@ -46,7 +48,7 @@ export function buildTklbam(
     for (const file of readdirSync(sources)) {
       const content = readFileSync(join(sources, file), 'utf8');
       if (file.startsWith('cmd_')) put(`${library}/${file}`, `#!/usr/bin/${python}\n${content}`, 0o755);
-      else put(`${library}/${file}`, content.replace('VERSION', version));
+      else put(`${library}/${file}`, content.replace('VERSION', version).replace('NAME', name));
     }
     utimesSync(join(tree, library, 'hooks.py'), mtime, mtime);
     mkdirSync(join(tree, 'usr/bin'));
@@ -54,7 +56,7 @@ export function buildTklbam(
       symlinkSync(`../lib/${name}/cmd_${command}.py`, join(tree, `usr/bin/${name}-${command}`));
     }
     mkdirSync(join(tree, 'var/lib', name), { recursive: true });
-    const fixclock = `etc/${name}/hooks.d/fixclock`;
+    const fixclock = `etc/${conf}/hooks.d/fixclock`;
     put(fixclock, `#!/bin/sh\necho ${name} ${version}\n`, 0o755);
     put('DEBIAN/conffiles', `/${fixclock}\n`);
     // As a package with Python code does.

@@ -64,7 +64,12 @@ function assertCase(name: string, status: number, set: number, output: RegExp): 
 
 test('the hook sets a clock that is an hour slow', () => {
   assertCase('boot', 0, 0, /^$/);
-  assertCase('ntpdate', 0, HOUR, /^fixclock: set the clock from 10\.0\.2\.2, with ntpdate$/);
+  assertCase(
+    'ntpdate',
+    0,
+    HOUR,
+    /^fixclock: the clock was 3\d{3} s slow, set it from 10\.0\.2\.2, with ntpdate$/,
+  );
 });
 
 test('the clock is then that of the server', () => {
@@ -72,13 +77,23 @@ test('the clock is then that of the server', () => {
 });
 
 test('run backup pre runs the hook, with an empty environment', () => {
-  assertCase('run', 0, HOUR, /^fixclock: set the clock from 10\.0\.2\.2, with ntpdate$/);
+  assertCase(
+    'run',
+    0,
+    HOUR,
+    /^fixclock: the clock was 3\d{3} s slow, set it from 10\.0\.2\.2, with ntpdate$/,
+  );
 });
 
 test('in state post the hook leaves the clock', () => assertCase('post', 0, 0, /^$/));
 
 test('the third server sets it when the first is unknown and the second silent', () => {
-  assertCase('third-server', 0, HOUR, /^fixclock: set the clock from 10\.0\.2\.2, with ntpdate$/);
+  assertCase(
+    'third-server',
+    0,
+    HOUR,
+    /^fixclock: the clock was 3\d{3} s slow, set it from 10\.0\.2\.2, with ntpdate$/,
+  );
 });
 
 test('a server that does not answer is a failure, and the clock is as it was', () => {
@@ -96,7 +111,7 @@ test('chronyd sets it too, alone or beside a chronyd that is not in sync and goe
 });
 
 test('a clock that chronyd keeps in sync is left', () => {
-  assertCase('chronyd-in-sync', 0, 0, /^fixclock: chronyd keeps the clock in sync, leaving it$/);
+  assertCase('chronyd-in-sync', 0, 0, /^$/);
 });
 
 test('ntpdig sets it too', () => assertCase('with-ntpdig', 0, HOUR, /, with ntpdig$/));

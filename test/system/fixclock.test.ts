@@ -19,7 +19,7 @@ interface Machine {
   readonly command?: readonly string[];
 }
 
-const fixclockCommand = [node, bundle(), 'fixclock', 'backup', 'pre'];
+const fixclockCommand = [node, bundle(), 'fixclock', '--verbose', 'backup', 'pre'];
 const trees = new Map<string, string>();
 const tools = { bullseye: ['ntpdate', 'sntp'], bookworm: ['ntpsec-ntpdate'], trixie: ['ntpsec-ntpdate'] };
 let directory: string;
@@ -130,7 +130,7 @@ for (const state of ['inspect', 'post', 'error']) {
 
 test('on restore pre the clock is set too', () => {
   const command = [...fixclockCommand.slice(0, -2), 'restore', 'pre'];
-  assertEnds(onMachine({ command, prepare: done }), 0, set, '');
+  assertEnds(onMachine({ command, prepare: done }), 0, '', set);
   const failed = onMachine({ command, prepare: fake('ntpdate', 'exit 1') });
   assertEnds(failed, 1, '', /this stops the restore\.\n/);
 });
@@ -162,7 +162,7 @@ for (const suite of ['bullseye', 'bookworm', 'trixie'] as const) {
 
   test(`${suite}: a server whose name is unknown is a failure`, () => {
     const result = onMachine({ suite, prepare, env: { NTPSERVER: 'no.such.host.invalid' } });
-    assertEnds(result, 1, '', /^Command: ntpdate -u no\.such\.host\.invalid\nResult: {2}exit status 1\n/m);
+    assertEnds(result, 1, '', /^Command: ntpdate -q -u no\.such\.host\.invalid\nResult: {2}exit status 1\n/m);
   });
 
   test(`${suite}: without ntpdate, chronyd is used, also beside a chronyd that runs`, () => {
@@ -202,7 +202,7 @@ for (const suite of ['bullseye', 'bookworm', 'trixie'] as const) {
 
 test('without any tool, the message names the package to install', () => {
   const prepare = remove('ntpdate', 'chronyd', 'ntpdig', 'sntp');
-  assertEnds(onMachine({ prepare }), 1, '', /apt install ntpsec-ntpdate/);
+  assertEnds(onMachine({ prepare }), 1, '', /apt install chrony/);
 });
 
 test('a server that answers garbage is a failure', async () => {
@@ -215,17 +215,18 @@ test('a server that answers garbage is a failure', async () => {
   try {
     await new Promise(resolve => garbage.stdout.once('data', resolve));
     const result = onMachine({ env: { NTPSERVER: '127.0.0.3' } });
-    assertEnds(result, 1, '', /^Command: ntpdate -u 127\.0\.0\.3\nResult: {2}exit status 1\n/m);
+    assertEnds(result, 1, '', /^Command: ntpdate -q -u 127\.0\.0\.3\nResult: {2}exit status 1\n/m);
   } finally {
     garbage.kill('SIGKILL');
   }
 });
 
 test('servers are tried in turn until one succeeds', () => {
-  const prepare = fake('ntpdate', 'echo "$2" >>/run/asked; [ "$2" = second ]');
+  const prepare = fake('ntpdate', 'echo "$*" >>/run/asked; case "$*" in *second) ;; *) exit 1 ;; esac');
   const command = ['sh', '-c', '"$@" && cat /run/asked', 'sh', ...fixclockCommand];
   const result = onMachine({ prepare, command, env: { NTPSERVER: ' first second third' } });
-  assertEnds(result, 0, 'fixclock: set the clock from second, with ntpdate\nfirst\nsecond\n', '');
+  const asked = '-q -u first\n-q -u second\n-u second\n';
+  assertEnds(result, 0, asked, 'fixclock: set the clock from second, with ntpdate\n');
 });
 
 test('a server that would be an option is refused, and nothing is run', () => {
@@ -242,11 +243,11 @@ test('with FIXCLOCK=warn a failure is a warning', () => {
 });
 
 test('an unknown FIXCLOCK is told, and ignored', () => {
-  const line = "fixclock: FIXCLOCK is 'off\\x1b', it can only be 'warn', ignoring it\n";
-  assertEnds(onMachine({ prepare: done, env: { FIXCLOCK: 'off\x1b' } }), 0, set, line);
+  const line = "fixclock: FIXCLOCK is 'off\\x1b', it can only be 'warn' or 'step', ignoring it\n";
+  assertEnds(onMachine({ prepare: done, env: { FIXCLOCK: 'off\x1b' } }), 0, '', line + set);
   const failed = onMachine({ prepare: fake('ntpdate', 'exit 1'), env: { FIXCLOCK: 'off' } });
   assertEnds(failed, 1, '', /^fixclock: FIXCLOCK is 'off'.*\nfixclock: could not set the clock\n/);
-  assertEnds(onMachine({ prepare: done, env: { FIXCLOCK: '' } }), 0, set, '');
+  assertEnds(onMachine({ prepare: done, env: { FIXCLOCK: '' } }), 0, '', set);
 });
 
 test('FIXCLOCK and NTPSERVER of /etc/default/tklbam-hooks count', () => {
@@ -263,21 +264,21 @@ for (const [what, env] of [
   ['a short PATH', { PATH: '/nonexistent' }],
 ] as const) {
   test(`with ${what} the tools are found`, () => {
-    assertEnds(onMachine({ prepare: done, env }), 0, set, '');
+    assertEnds(onMachine({ prepare: done, env }), 0, '', set);
   });
 }
 
 for (const tool of ['timeout', 'setpriv', 'systemd-detect-virt', 'chronyc', 'ip', 'ps']) {
   test(`without ${tool} the clock is set all the same`, () => {
     const prepare = done + daemon('chronyd') + remove(tool);
-    assertEnds(onMachine({ prepare }), 0, set, '');
+    assertEnds(onMachine({ prepare }), 0, '', set);
   });
 }
 
 test('without timeout and without an end, the tool is ended all the same', () => {
   // 5 s for systemd-detect-virt, whose limit is the same function's.
   const prepare = done + remove('timeout') + fake('systemd-detect-virt', 'sleep 600 & wait');
-  assertEnds(onMachine({ prepare }), 0, set, '');
+  assertEnds(onMachine({ prepare }), 0, '', set);
 });
 
 for (const [what, prepare] of [
@@ -287,10 +288,10 @@ for (const [what, prepare] of [
   ['/etc', 'rm -r etc\n'],
 ] as const) {
   test(`without ${what} the clock is set all the same`, () => {
-    assertEnds(onMachine({ prepare: done + prepare }), 0, set, '');
+    assertEnds(onMachine({ prepare: done + prepare }), 0, '', set);
   });
   test(`without ${what} and systemd-detect-virt the clock is set all the same`, () => {
-    assertEnds(onMachine({ prepare: done + remove('systemd-detect-virt') + prepare }), 0, set, '');
+    assertEnds(onMachine({ prepare: done + remove('systemd-detect-virt') + prepare }), 0, '', set);
   });
 }
 
@@ -307,12 +308,12 @@ for (const [what, body] of [
         ? 'printf "#!/no/such\\n" >usr/bin/systemd-detect-virt\n'
         : fake('systemd-detect-virt', body);
     const prepare = done + impatient + broken;
-    assertEnds(onMachine({ prepare }), 0, set, '');
+    assertEnds(onMachine({ prepare }), 0, '', set);
     assertEnds(
       onMachine({ prepare: `${prepare} touch .dockerenv` }),
       0,
-      'fixclock: this is a container (docker), the host keeps the clock\n',
       '',
+      'fixclock: this is a container (docker), the host keeps the clock\n',
     );
   });
 }
@@ -324,8 +325,8 @@ test('in a container as systemd-detect-virt knows it, the clock is left', () => 
   assertEnds(
     onMachine({ prepare }),
     0,
-    'fixclock: this is a container (lxc), the host keeps the clock\n',
     '',
+    'fixclock: this is a container (lxc), the host keeps the clock\n',
   );
 });
 
@@ -338,7 +339,7 @@ for (const [what, prepare] of [
   test(`in a container of ${what} without systemd-detect-virt, the clock is left, NTPSERVER right or not`, () => {
     const text = `fixclock: this is a container (${what}), the host keeps the clock\n`;
     const changes = remove('systemd-detect-virt', 'ntpdate', 'chronyd', 'ntpdig') + prepare;
-    assertEnds(onMachine({ prepare: changes, env: { NTPSERVER: '-d' } }), 0, text, '');
+    assertEnds(onMachine({ prepare: changes, env: { NTPSERVER: '-d' } }), 0, '', text);
   });
 }
 
@@ -350,22 +351,22 @@ test('a real chronyd that is in sync keeps the clock', () => {
     "chroot . chronyd -x 'server 127.0.0.1 iburst' 'cmdport 0'\n",
     'chroot . chronyc waitsync 1800 0 0 0.1 >/dev/null\n',
   ].join('');
-  assertEnds(onMachine({ prepare }), 0, 'fixclock: chronyd keeps the clock in sync, leaving it\n', '');
+  assertEnds(onMachine({ prepare }), 0, '', 'fixclock: chronyd keeps the clock in sync, leaving it\n');
 });
 
 test('a real chronyd that is not in sync does not, nor does one with no server but itself', () => {
   const unsynced = "chroot . chronyd -x 'server 127.0.0.9' 'cmdport 0'\n";
-  assertEnds(onMachine({ prepare: done + unsynced }), 0, set, '');
+  assertEnds(onMachine({ prepare: done + unsynced }), 0, '', set);
   const local = "chroot . chronyd -x 'local stratum 5' 'cmdport 0'; chroot . chronyc tracking >&2\n";
-  assertEnds(onMachine({ prepare: done + local }), 0, set, /^Reference ID {4}: 7F7F0101/);
+  assertEnds(onMachine({ prepare: done + local }), 0, '', /^Reference ID {4}: 7F7F0101/);
 });
 
 test('systemd-timesyncd keeps the clock when it runs and has synchronised it, both', () => {
   const mark = 'mkdir -p run/systemd/timesync; touch run/systemd/timesync/synchronized\n';
   const text = 'fixclock: systemd-timesyncd keeps the clock in sync, leaving it\n';
-  assertEnds(onMachine({ prepare: done + daemon('systemd-timesyncd') + mark }), 0, text, '');
-  assertEnds(onMachine({ prepare: done + daemon('systemd-timesyncd') }), 0, set, '');
-  assertEnds(onMachine({ prepare: done + mark }), 0, set, '');
+  assertEnds(onMachine({ prepare: done + daemon('systemd-timesyncd') + mark }), 0, '', text);
+  assertEnds(onMachine({ prepare: done + daemon('systemd-timesyncd') }), 0, '', set);
+  assertEnds(onMachine({ prepare: done + mark }), 0, '', set);
 });
 
 for (const [name, program, answer] of [
@@ -379,17 +380,91 @@ for (const [name, program, answer] of [
   test(`${name} keeps the clock when it runs and says so`, () => {
     const says = fake(program, `cat <<'END'\n${answer}\nEND`);
     const text = `fixclock: ${name} keeps the clock in sync, leaving it\n`;
-    assertEnds(onMachine({ prepare: done + daemon(name) + says }), 0, text, '');
-    assertEnds(onMachine({ prepare: done + says }), 0, set, '');
-    assertEnds(onMachine({ prepare: done + daemon(name) }), 0, set, '');
+    assertEnds(onMachine({ prepare: done + daemon(name) + says }), 0, '', text);
+    assertEnds(onMachine({ prepare: done + says }), 0, '', set);
+    assertEnds(onMachine({ prepare: done + daemon(name) }), 0, '', set);
   });
 
   test(`a ${program} that hangs, fails or is broken does not hold things up`, () => {
     for (const body of ['sleep 60', 'exit 1', 'kill -SEGV $$', 'yes']) {
-      assertEnds(onMachine({ prepare: done + impatient + daemon(name) + fake(program, body) }), 0, set, '');
+      assertEnds(onMachine({ prepare: done + impatient + daemon(name) + fake(program, body) }), 0, '', set);
     }
   });
 }
+
+// Which time is taken.
+
+for (const suite of ['bullseye', 'bookworm', 'trixie'] as const) {
+  for (const tool of ['ntpdate', 'chronyd', suite === 'bullseye' ? 'sntp' : 'ntpdig']) {
+    test(`${suite}: ${tool} does not set the clock to that of a false server`, async () => {
+      const all = ['ntpdate', 'chronyd', 'sntp', 'ntpdig'];
+      const others = all.filter(name => name !== tool && !(tool === 'ntpdate' && name === 'ntpdig'));
+      const prepare = remove('systemd-detect-virt', ...others);
+      for (const [shiftS, expected] of [
+        [-1_000_000_000, 'is before this program was made: not believed'],
+        // Beyond 2036, where the seconds of NTP begin again: that of tools that take them for those of the last time is long ago.
+        [700_000_000, '(?:is more than 15 years ahead|is before this program was made): not believed'],
+        [300_000, 'is 3 days ahead of this clock: if it is right, FIXCLOCK=step takes it'],
+      ] as const) {
+        const stop = await startFalseServer(shiftS);
+        try {
+          const result = onMachine({ suite, prepare, env: { NTPSERVER: '127.0.0.4' } });
+          assertEnds(result, 1, '', new RegExp(`^Result:  its time, [-0-9]+, ${expected}$`, 'm'));
+        } finally {
+          stop();
+        }
+      }
+    });
+  }
+}
+
+async function startFalseServer(shiftS: number): Promise<() => void> {
+  const script = join(repository, 'test/support/false-ntp-server.cjs');
+  const [file = '', ...args] = [...server.enter, node, script, String(shiftS), '127.0.0.4'];
+  const falseServer = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise(resolve => falseServer.stdout.once('data', resolve));
+  return () => falseServer.kill('SIGKILL');
+}
+
+test('when all is well nothing is said, and never anything on standard output', () => {
+  const command = fixclockCommand.filter(word => word !== '--verbose');
+  assertEnds(onMachine({ command, prepare: done }), 0, '', '');
+  assertEnds(
+    onMachine({ command, prepare: `${done} touch .dockerenv; ${remove('systemd-detect-virt')}` }),
+    0,
+    '',
+    '',
+  );
+});
+
+test("a directory in the place of a pid file is in nobody's way", () => {
+  const prepare = `${remove('ntpdate')} mkdir -p run/chrony/fixclock.pid; chroot . chown -R _chrony: /run/chrony; chmod 750 run/chrony\n`;
+  assertEnds(onMachine({ prepare }), 1, '', /^Result: {2}not permitted to set the clock/m);
+});
+
+const checkCommand = (): string[] => [
+  'sh',
+  '-c',
+  `mkdir -p /etc/tklbam/hooks.d; install -m 755 ${repository}/hooks.d/fixclock /etc/tklbam/hooks.d; exec "$@"`,
+  'sh',
+  ...[node, bundle(), 'check'],
+];
+test('check asks the servers, and says by day that nobody answers', () => {
+  const prepare = remove('systemd-detect-virt');
+  assertEnds(onMachine({ prepare, command: checkCommand() }), 0, '', '');
+  const silent = onMachine({ prepare, command: checkCommand(), env: { NTPSERVER: '127.0.0.9 127.0.0.8' } });
+  assertEnds(silent, 1, /fixclock': no answer from 127\.0\.0\.9, 127\.0\.0\.8 on UDP port 123: /, '');
+  const chronyd = onMachine({
+    prepare: prepare + remove('ntpdate', 'ntpdig', 'sntp'),
+    command: checkCommand(),
+    env: { NTPSERVER: '127.0.0.9' },
+  });
+  assertEnds(chronyd, 1, /no answer from 127\.0\.0\.9/, '');
+});
+test('check says which setting of fixclock means nothing', () => {
+  const warn = onMachine({ command: checkCommand(), env: { FIXCLOCK: 'Warn' } });
+  assertEnds(warn, 1, /fixclock': FIXCLOCK is 'Warn', it can only be 'warn' or 'step' \(correct that/, '');
+});
 
 // The tool.
 
@@ -410,12 +485,12 @@ for (const [where, put] of [
 ] as const) {
   test(`a tool in ${where} is not used`, () => {
     const prepare = `${fake('ntpdate', 'exit 1')} ${put}; ${done}`;
-    assertEnds(onMachine({ prepare, env: { PATH: '/opt/bin:/usr/bin:/bin' } }), 0, set, '');
+    assertEnds(onMachine({ prepare, env: { PATH: '/opt/bin:/usr/bin:/bin' } }), 0, '', set);
   });
 }
 test('a tool of /usr/local that root alone can write to is used', () => {
   const prepare = `${done} cp usr/sbin/ntpdate usr/local/sbin; ${fake('ntpdate', 'exit 1')} chmod 755 usr/local/sbin`;
-  assertEnds(onMachine({ prepare }), 0, set, '');
+  assertEnds(onMachine({ prepare }), 0, '', set);
 });
 
 for (const [what, body, result] of [

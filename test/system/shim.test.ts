@@ -331,6 +331,23 @@ rm -r /root/registry
       }
     });
 
+    await t.test("hooks are where tklbam's own configuration has them", () => {
+      const conf = (command: string): Seen =>
+        seeAnew(`mkdir -p /root/conf2/hooks.d; cp -p /etc/tklbam/hooks.d/a /root/conf2/hooks.d/moved
+TKLBAM_CONF=/root/conf2 ${command}; status=$?; rm -r /root/conf2; (exit $status)`);
+      const moved = 'moved backup pre, moved backup inspect, moved backup post';
+      assert.equal(told(conf('tklbam-backup')), moved);
+      // Relative to where tklbam was called.
+      assert.equal(told(conf('env TKLBAM_CONF=conf2 tklbam-backup')), moved);
+      const other = conf('env TKLBAM_HOOKS=/etc/tklbam/hooks.d tklbam-backup');
+      assert.match(told(other), /^a backup pre, b backup pre, /);
+      const absent = conf('env TKLBAM_CONF=/root/none tklbam-backup');
+      const error =
+        "there is no hooks directory '/root/none/hooks.d', no hook was run (make it, or correct what names it)";
+      assert.deepEqual([absent.status, told(absent)], [1, '']);
+      assertRaised(absent, `hooks.HookError: ${error}`);
+    });
+
     await t.test('a program that is not there, cannot be started, or ends at once', () => {
       const without = (change: string, error: RegExp): void => {
         const command = `mv /usr/bin/tklbam-hooks /usr/bin/program

@@ -25,7 +25,10 @@ const run = {
 };
 const { cwd: _cwd, only: _only, dryRun: _dryRun, verbose: _verbose, ...settings } = run;
 const list = { ...settings, kind: 'list', json: false };
-const local = (directory: string) => ({ ...run, sources: [{ kind: 'local', directory }, run.sources[1]] });
+const local = (directory: string) => ({
+  ...run,
+  sources: [{ kind: 'local', directory, isNamed: true }, run.sources[1]],
+});
 const profile = (directory: string) => ({
   ...run,
   sources: [run.sources[0], { kind: 'profile', directory }],
@@ -80,8 +83,33 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['new a', {}, { kind: 'new', directory: '/etc/tklbam/hooks.d', name: 'a' }],
   ['library services backup post', { TKLBAM_HOOKS: '/h' }, library('/h/services.conf')],
   ['library services backup post --settings web.conf', {}, library('/here/web.conf')],
-  ['fixclock restore pre', {}, { kind: 'fixclock', event: { operation: 'restore', state: 'pre' } }],
+  [
+    'fixclock restore pre',
+    {},
+    { kind: 'fixclock', event: { operation: 'restore', state: 'pre' }, verbose: false },
+  ],
+  [
+    'fixclock -v restore pre',
+    {},
+    { kind: 'fixclock', event: { operation: 'restore', state: 'pre' }, verbose: true },
+  ],
 ];
+const statePathsOf = (env: Record<string, string>, isRoot: boolean) => {
+  const request = parse(['status'], env, '/here', isRoot);
+  assert.equal(request.kind, 'status');
+  return request.kind === 'status' ? request.statePaths : undefined;
+};
+test("the state of an ordinary user's sessions is in his registry, if he has one", () => {
+  const usual = { stateDirectory: '/var/lib/tklbam-hooks', log: '/var/log/tklbam-hooks.log' };
+  const own = { stateDirectory: '/r/tklbam-hooks', log: '/r/tklbam-hooks.log' };
+  assert.deepEqual(statePathsOf({ TKLBAM_REGISTRY: '/r' }, false), own);
+  assert.deepEqual(statePathsOf({ TKLBAM_REGISTRY: '/r/' }, true), usual);
+  assert.deepEqual(statePathsOf({ TKLBAM_REGISTRY: '/var/lib/tklbam' }, false), usual);
+  assert.deepEqual(statePathsOf({}, false), usual);
+  const given = { TKLBAM_REGISTRY: '/r', TKLBAM_HOOKS_STATE: '/s', TKLBAM_HOOKS_LOG: '/l' };
+  assert.deepEqual(statePathsOf(given, false), { stateDirectory: '/s', log: '/l' });
+});
+
 for (const [line, env, expected] of requests) {
   test(`parse: ${line} ${JSON.stringify(env)}`, () => assert.deepEqual(parseWords(line, env), expected));
 }

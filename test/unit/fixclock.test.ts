@@ -1,6 +1,9 @@
 // The decisions of fixclock.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { EARLIEST_MS, parseOffset, refuseStep } from '../../src/library/fixclock/bounds.ts';
 import {
   type Attempt,
   chronyInSync,
@@ -15,6 +18,7 @@ import {
   TOOLS,
 } from '../../src/library/fixclock/fixclock.ts';
 import { STANDARD_PATH, searchPath } from '../../src/system/which.ts';
+import { repository } from '../support/repository.ts';
 
 const event = { operation: 'backup', state: 'pre' } as const;
 
@@ -235,7 +239,7 @@ Storage services and Duplicity need the right time: this stops the backup.
 test('a warning does not say that the backup stops', () => {
   const text = explain({ kind: 'no-tool' }, event, true);
   assert.match(text, /^fixclock: warning: could not set the clock, going on\n/);
-  assert.match(text, /apt install ntpsec-ntpdate/);
+  assert.match(text, /apt install chrony/);
   assert.doesNotMatch(text, /stops|FIXCLOCK=warn/);
 });
 
@@ -249,9 +253,46 @@ test('output of the tool is told without its control characters, and not all of 
 
 test('chronyd gets files of its own only where another one has some', () => {
   const chronyd = TOOLS.find(({ name }) => name === 'chronyd');
-  assert.deepEqual(chronyd?.args('a', false), ['-q', '-t', '50', 'server a iburst', 'cmdport 0']);
-  assert.deepEqual(chronyd?.args('a', true).slice(5), [
-    'bindcmdaddress /',
-    'pidfile /run/chrony/fixclock.pid',
-  ]);
+  assert.deepEqual(chronyd?.set('a', undefined), ['-q', '-t', '50', 'server a iburst', 'cmdport 0']);
+  assert.deepEqual(chronyd?.set('a', '/run/x').slice(5), ['bindcmdaddress /', 'pidfile /run/x']);
+});
+
+const answers: [string, string, number | undefined][] = [
+  ['ntpdate 4.2.8', 'server 127.0.0.1, stratum 2, offset +7200.001144, delay 0.02942\n', 7200.001144],
+  ['ntpdig', '2026-11-26 01:30:25.5 (+0000) -0.002363 +/- 0.003841 127.0.0.1 s2 no-leap\n', -0.002363],
+  ['chronyd', 'Z System clock wrong by -604967296.000453 seconds (ignored)\n', -604967296.000453],
+  ['a tool that does not say', 'offset\n', undefined],
+];
+for (const [tool, output, expected] of answers) {
+  test(`the offset that ${tool} prints`, () => assert.equal(parseOffset(output), expected));
+}
+
+// Which time is taken.
+
+const clockMs = EARLIEST_MS + 100 * 86_400_000;
+const steps: [string, number, number, boolean, RegExp | undefined][] = [
+  ['a little', clockMs, 0.5, false, undefined],
+  ['half a day back', clockMs, -43_200, false, undefined],
+  ['two days', clockMs, 2 * 86_400, false, /is 2 days ahead of this clock: if it is right, FIXCLOCK=step/],
+  ['two days back', clockMs, -2 * 86_400, false, /is 2 days behind this clock/],
+  ['two days, when that is asked for', clockMs, 2 * 86_400, true, undefined],
+  ['half a century, from before this program', 0, clockMs / 1000, false, undefined],
+  ['to before this program', clockMs, -101 * 86_400, true, /is before this program was made/],
+  ['to 2143', clockMs, 116 * 31_557_600, true, /2143-.*is more than 15 years ahead/],
+  ['to 2143, from before this program', 0, (clockMs + 116 * 31_557_600_000) / 1000, false, /15 years/],
+  ['to no date', clockMs, Number.NaN, true, /no date/],
+];
+for (const [what, clock, offset, mayStep, expected] of steps) {
+  test(`a step of ${what} is ${expected === undefined ? 'taken' : 'refused'}`, () => {
+    const refusal = refuseStep(clock, offset, mayStep);
+    if (expected === undefined) assert.equal(refusal, undefined);
+    else assert.match(String(refusal), expected);
+  });
+}
+
+test('the earliest time is within a year of the newest release', () => {
+  const [, date = ''] =
+    /^## \S+ - (\S+)$/m.exec(readFileSync(join(repository, 'CHANGELOG.md'), 'utf8')) ?? [];
+  const age = Date.parse(date) - EARLIEST_MS;
+  assert.ok(age > 86_400_000 && age < 366 * 86_400_000, date);
 });

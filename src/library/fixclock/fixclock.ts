@@ -1,14 +1,16 @@
 // The built-in hook `fixclock`: set the clock before a backup or a restore.
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { escapeControls } from '../../cli/text.ts';
+import { attempt as orUndefined } from '../../system/errno.ts';
 import { findHelper, HELPER_ENV } from '../../system/which.ts';
 import type { Environment, HookEvent } from '../../types.ts';
+import { parseOffset, refuseStep } from './bounds.ts';
 
 export interface Answer {
   readonly status: 0 | 1;
-  /** For stdout and stderr, whole lines. */
-  readonly out: string;
+  /** For stderr, whole lines. Standard output is the command's, under `wrap`. */
   readonly err: string;
 }
 
@@ -16,43 +18,96 @@ export interface Answer {
 const LIMIT_S = 60;
 /** For all servers together. */
 const TOTAL_S = 180;
+/** For a server that is only asked whether it answers. */
+const ASK_S = 10;
 /** For a question to a program that does not need the network. */
 const PROBE_S = 5;
 
 /**
- * Sets the clock, unless a container's host or a time daemon keeps it. Does nothing in the states but `pre`.
- * `env` is the caller's over /etc/default/tklbam-hooks. Its NTPSERVER and FIXCLOCK count; no program gets any of it.
+ * Sets the clock, unless a container's host or a time daemon keeps it. Does nothing in the states but `pre`. Says nothing when all is well
+ * and the clock was not off by a second, unless it is to be `verbose`.
+ * `env` is the caller's over /etc/default/tklbam-hooks: its NTPSERVER and FIXCLOCK count.
  * Starts programs and waits for them.
  */
-export function fixclock(event: HookEvent, env: Environment): Answer {
-  if (event.state !== 'pre') return { status: 0, out: '', err: '' };
-  const known = env.FIXCLOCK === undefined || env.FIXCLOCK === '' || env.FIXCLOCK === 'warn';
-  const complaint = known
-    ? ''
-    : `fixclock: FIXCLOCK is '${escapeControls(env.FIXCLOCK ?? '')}', it can only be 'warn', ignoring it\n`;
-  const say = (text: string): Answer => ({ status: 0, out: `fixclock: ${text}\n`, err: complaint });
+export function fixclock(event: HookEvent, env: Environment, verbose: boolean): Answer {
+  if (event.state !== 'pre') return { status: 0, err: '' };
+  const { policy, unknown } = parsePolicy(env.FIXCLOCK);
+  const complaint = unknown.map(word => `fixclock: ${describeUnknown(word)}, ignoring it\n`).join('');
+  const quietly = (text: string): Answer => ({
+    status: 0,
+    err: complaint + (verbose ? `fixclock: ${text}\n` : ''),
+  });
 
   const container = findContainer();
   if (container !== undefined) {
-    return say(`this is a container (${escapeControls(container)}), the host keeps the clock`);
+    return quietly(`this is a container (${escapeControls(container)}), the host keeps the clock`);
   }
   const daemon = daemonInSync(programs, realFiles, runningPrograms());
-  if (daemon !== undefined) return say(`${daemon} keeps the clock in sync, leaving it`);
+  if (daemon !== undefined) return quietly(`${daemon} keeps the clock in sync, leaving it`);
 
-  const outcome = setClock(programs, env.NTPSERVER);
-  if (outcome.kind === 'set') return say(`set the clock from ${outcome.server}, with ${outcome.tool}`);
-  const warn = env.FIXCLOCK === 'warn';
-  return { status: warn ? 0 : 1, out: '', err: complaint + explain(outcome, event, warn) };
+  const outcome = setClock(programs, env.NTPSERVER, policy.has('step'));
+  if (outcome.kind === 'set') {
+    const { server, tool, movedS } = outcome;
+    if (Math.abs(movedS) < NEAR_S) return quietly(`set the clock from ${server}, with ${tool}`);
+    const off = `${Math.abs(movedS).toFixed(0)} s ${movedS > 0 ? 'slow' : 'fast'}`;
+    return {
+      status: 0,
+      err: `${complaint}fixclock: the clock was ${off}, set it from ${server}, with ${tool}\n`,
+    };
+  }
+  const warn = policy.has('warn');
+  return { status: warn ? 0 : 1, err: complaint + explain(outcome, event, warn) };
 }
 
-/** Why the clock could not be set on this machine, and what to do about it; undefined if it could, or need not be. */
-export function missingTool() {
-  if (findTool(programs) !== undefined || findContainer() !== undefined) return undefined;
+const POLICIES = ['warn', 'step'] as const;
+type Policy = (typeof POLICIES)[number];
+
+/** The words of FIXCLOCK, with blanks between them. */
+export function parsePolicy(text: string | undefined): {
+  readonly policy: ReadonlySet<Policy>;
+  readonly unknown: readonly string[];
+} {
+  const words = (text ?? '').split(/\s+/).filter(word => word !== '');
   return {
-    kind: 'no-clock-tool',
-    reason: `none of ${TOOLS.map(({ name }) => name).join(', ')} is installed`,
-    remedy: INSTALL_TOOL,
-  } as const;
+    policy: new Set(POLICIES.filter(known => words.includes(known))),
+    unknown: words.filter(word => !POLICIES.some(known => known === word)),
+  };
+}
+
+const describeUnknown = (word: string): string =>
+  `FIXCLOCK is '${escapeControls(word)}', it can only be ${POLICIES.map(known => `'${known}'`).join(' or ')}`;
+
+/**
+ * What would keep the clock from being set on this machine, as far as can be known by day, and what to do about it; undefined if
+ * nothing would, or it need not be. Asks the servers for the time, and changes nothing.
+ */
+export function clockProblem(env: Environment) {
+  const { policy, unknown } = parsePolicy(env.FIXCLOCK);
+  const [word] = unknown;
+  if (word !== undefined) {
+    const remedy = 'correct that in /etc/default/tklbam-hooks';
+    return { kind: 'setting', reason: describeUnknown(word), remedy } as const;
+  }
+  if (findContainer() !== undefined) return undefined;
+  const tool = findTool(programs);
+  if (tool === undefined) {
+    const reason = `none of ${TOOLS.map(({ name }) => name).join(', ')} is installed`;
+    return { kind: 'no-clock-tool', reason, remedy: INSTALL_TOOL } as const;
+  }
+  if (daemonInSync(programs, realFiles, runningPrograms()) !== undefined) return undefined;
+  const servers = parseServers(env.NTPSERVER);
+  if (typeof servers === 'string') {
+    const reason = `NTPSERVER: '${shorten(servers)}' is neither a host name nor an address`;
+    return { kind: 'setting', reason, remedy: 'correct that in /etc/default/tklbam-hooks' } as const;
+  }
+  if (policy.has('warn')) return undefined;
+  const answers = servers.some(
+    server => failure(programs.run([tool.name, ...tool.ask(server)], ASK_S), ASK_S) === undefined,
+  );
+  if (answers) return undefined;
+  const reason = `no answer from ${servers.join(', ')} on UDP port 123: without the time, every backup stops`;
+  const remedy = 'NTPSERVER=SERVER in /etc/default/tklbam-hooks, or FIXCLOCK=warn to go on without it';
+  return { kind: 'no-clock-server', reason, remedy } as const;
 }
 
 const programs: Programs = { find: findHelper, run };
@@ -64,11 +119,12 @@ function findContainer(): string | undefined {
 
 const findTool = (programs: Programs) => TOOLS.find(({ name }) => programs.find(name) !== undefined);
 
-const INSTALL_TOOL = 'apt install ntpsec-ntpdate';
+const INSTALL_TOOL = 'apt install chrony';
 
 /** How setting the clock ended. */
 export type Outcome =
-  | { readonly kind: 'set'; readonly server: string; readonly tool: string }
+  /** By how many seconds it went forward. */
+  | { readonly kind: 'set'; readonly server: string; readonly tool: string; readonly movedS: number }
   | { readonly kind: 'bad-server'; readonly entry: string }
   | { readonly kind: 'no-tool' }
   | { readonly kind: 'failed'; readonly attempts: readonly Attempt[] };
@@ -80,7 +136,7 @@ export interface Attempt {
   readonly output: string;
 }
 
-function setClock(programs: Programs, ntpServer: string | undefined): Outcome {
+function setClock(programs: Programs, ntpServer: string | undefined, mayStep: boolean): Outcome {
   const servers = parseServers(ntpServer);
   if (typeof servers === 'string') return { kind: 'bad-server', entry: servers };
   const tool = findTool(programs);
@@ -90,19 +146,60 @@ function setClock(programs: Programs, ntpServer: string | undefined): Outcome {
   const attempts: Attempt[] = [];
   for (const server of servers) {
     const limitS = Math.min(LIMIT_S, Math.ceil(TOTAL_S - (performance.now() - start) / 1000));
-    const command = [tool.name, ...tool.args(server, existsSync(CHRONY_RUN))];
-    if (limitS <= 0) {
-      attempts.push({ command, reason: `not tried, the others took ${TOTAL_S} s`, output: '' });
-      continue;
-    }
-    const end = programs.run(command, limitS);
-    // chronyd leaves it behind when it fails.
-    if (tool.name === 'chronyd') rmSync(CHRONY_PID, { force: true });
-    const reason = failure(end, limitS);
-    if (reason === undefined) return { kind: 'set', server, tool: tool.name };
-    attempts.push({ command, reason, output: `${end.stdout}\n${end.stderr}` });
+    const tried = trySet(programs, tool, server, limitS, mayStep);
+    if (typeof tried === 'number') return { kind: 'set', server, tool: tool.name, movedS: tried };
+    attempts.push(tried);
   }
   return { kind: 'failed', attempts };
+}
+
+/** By how many seconds the clock went forward; or why it was not set. */
+function trySet(
+  programs: Programs,
+  tool: Tool,
+  server: string,
+  limitS: number,
+  mayStep: boolean,
+): number | Attempt {
+  // Asked first: what a false server says must not be the time for even a moment, in which timers go off.
+  const question = [tool.name, ...tool.ask(server)];
+  if (limitS <= 0)
+    return { command: question, reason: `not tried, the others took ${TOTAL_S} s`, output: '' };
+  const clock = readClock();
+  const answer = programs.run(question, limitS);
+  const said = `${answer.stdout}\n${answer.stderr}`;
+  const silent = failure(answer, limitS);
+  if (silent !== undefined) return { command: question, reason: silent, output: said };
+  const offset = parseOffset(said);
+  const refusal = offset === undefined ? undefined : refuseStep(Date.now(), offset, mayStep);
+  if (refusal !== undefined) return { command: question, reason: refusal, output: said };
+
+  const pidFile = existsSync(CHRONY_RUN)
+    ? `${CHRONY_RUN}/fixclock-${randomBytes(8).toString('hex')}.pid`
+    : undefined;
+  const command = [tool.name, ...tool.set(server, pidFile)];
+  const end = programs.run(command, limitS);
+  // chronyd leaves it behind when it fails.
+  if (pidFile !== undefined) orUndefined(() => rmSync(pidFile, { force: true }));
+  const output = `${end.stdout}\n${end.stderr}`;
+  // It may have answered otherwise this time, whatever became of the tool then.
+  const movedS = clock.movedS();
+  const wrong = Math.abs(movedS) < NEAR_S ? undefined : refuseStep(clock.nowMs(), movedS, mayStep);
+  if (wrong !== undefined) {
+    const back = programs.run(['date', `--set=@${(clock.nowMs() / 1000).toFixed(3)}`], PROBE_S);
+    const undone = back.status === 0 ? 'turned back' : 'and it could not be turned back';
+    return { command, reason: `${wrong}; it had been taken, ${undone}`, output };
+  }
+  const reason = failure(end, limitS);
+  return reason === undefined ? movedS : { command, reason, output };
+}
+
+/** The clock as it is now: how far it is moved from here on, and what it would show if it had not been. */
+function readClock(): { readonly movedS: () => number; readonly nowMs: () => number } {
+  const wall = Date.now();
+  const monotonic = performance.now();
+  const nowMs = (): number => wall + performance.now() - monotonic;
+  return { nowMs, movedS: () => (Date.now() - nowMs()) / 1000 };
 }
 
 /**
@@ -115,27 +212,32 @@ export function parseServers(ntpServer: string | undefined): readonly string[] |
   return bad ?? (entries.length === 0 ? ['pool.ntp.org'] : entries);
 }
 
+/** The one directory that Debian's AppArmor profile lets chronyd write a pid file to. Another chronyd runs, or ran, if it is there. */
 const CHRONY_RUN = '/run/chrony';
-/** In the one directory that Debian's AppArmor profile lets chronyd write it to. */
-const CHRONY_PID = `${CHRONY_RUN}/fixclock.pid`;
 
-/** What can set the clock, the best first. `chronyRan`: another chronyd runs, or ran, and has files of its own. */
-export const TOOLS: readonly {
+interface Tool {
   readonly name: string;
-  readonly args: (server: string, chronyRan: boolean) => readonly string[];
-}[] = [
-  { name: 'ntpdate', args: server => ['-u', server] },
+  /** Arguments to ask a server for the time, and leave the clock. */
+  readonly ask: (server: string) => readonly string[];
+  /** Arguments to set the clock from it. `pidFile`: of a chronyd beside another one. */
+  readonly set: (server: string, pidFile: string | undefined) => readonly string[];
+}
+
+/** What can set the clock, the best first. */
+export const TOOLS: readonly Tool[] = [
+  { name: 'ntpdate', ask: server => ['-q', '-u', server], set: server => ['-u', server] },
   {
     name: 'chronyd',
     // Without -t it waits for an answer for ever. It must take neither the socket nor the pid file of a chronyd
     // that runs; their directory, for its mode, must be made by no one but chronyd.
-    args: (server, chronyRan) => [
+    ask: server => ['-Q', '-t', '25', `server ${server} iburst`, 'cmdport 0', 'bindcmdaddress /'],
+    set: (server, pidFile) => [
       ...['-q', '-t', '50', `server ${server} iburst`, 'cmdport 0'],
-      ...(chronyRan ? ['bindcmdaddress /', `pidfile ${CHRONY_PID}`] : []),
+      ...(pidFile === undefined ? [] : ['bindcmdaddress /', `pidfile ${pidFile}`]),
     ],
   },
-  { name: 'sntp', args: server => ['-S', server] },
-  { name: 'ntpdig', args: server => ['-S', server] },
+  { name: 'sntp', ask: server => [server], set: server => ['-S', server] },
+  { name: 'ntpdig', ask: server => [server], set: server => ['-S', server] },
 ];
 
 /** Why the tool did not set the clock; undefined if it did. */
