@@ -152,6 +152,7 @@ export interface Finding {
     | 'unverified'
     | 'expired-key'
     | 'disabled'
+    | 'hidden'
     | 'passed-over'
     | 'empty'
     | 'header'
@@ -261,6 +262,11 @@ export interface Candidate {
   readonly header: Header;
 }
 
+/** What a directory held, and whether it can be trusted, whatever is in it. */
+export interface JudgedListing extends Listing {
+  readonly refusal: Refusal | undefined;
+}
+
 /** What a directory held, in byte order of the names. */
 export interface Listing {
   readonly source: HookSource;
@@ -272,7 +278,7 @@ export interface Listing {
 }
 
 /** Why an entry is not a hook that is switched on. Ordinary, told on request. */
-export type Skip = 'disabled' | 'name' | 'not-a-file' | 'masked' | Unverified;
+export type Skip = 'disabled' | 'name' | 'not-a-file' | 'masked' | 'hidden' | Unverified;
 
 /** Why a profile hook's signature could not be checked. Passed over, and always told. */
 export type Unverified = 'no-signature' | 'no-keyring' | 'no-gpgv' | 'unknown-key';
@@ -322,6 +328,8 @@ export type Defect =
   | { readonly kind: 'interpreter-depth' }
   /** Its start could not be recorded; the errno name. */
   | { readonly kind: 'unrecorded'; readonly code: string }
+  /** The one to run it in. */
+  | { readonly kind: 'directory'; readonly directory: string; readonly code: string }
   /** Found out only on the attempt; the errno name. */
   | { readonly kind: 'system'; readonly code: string };
 
@@ -345,7 +353,7 @@ export interface Judged {
 
 /** What is in the directories, and what comes of it. */
 export interface LoadedHooks {
-  readonly listings: readonly Listing[];
+  readonly listings: readonly JudgedListing[];
   readonly judged: readonly Judged[];
 }
 
@@ -395,6 +403,8 @@ export type Failure =
   | { readonly kind: 'directory'; readonly source: HookSource; readonly code: string }
   /** It was started in this session, and in `post` it is not there to be started. */
   | { readonly kind: 'gone'; readonly path: string; readonly verdict: Verdict | undefined }
+  /** Of a directory in which no hook is refused. */
+  | { readonly kind: 'directory-refused'; readonly source: HookSource; readonly refusal: Refusal }
   /** `--only` named it. `why` is absent if there is no such entry. */
   | {
       readonly kind: 'not-a-hook';

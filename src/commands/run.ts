@@ -4,6 +4,7 @@ import { loadHooks } from '../hooks/load.ts';
 import { plan } from '../hooks/plan.ts';
 import { exitStatus } from '../report/exit-status.ts';
 import { dryRun } from '../report/list.ts';
+import { startIn } from '../run/directory.ts';
 import { performer } from '../run/perform.ts';
 import { ENDING } from '../run/signals.ts';
 import { closeInherited } from '../system/descriptors.ts';
@@ -13,7 +14,7 @@ import type { Context, Ending } from './context.ts';
 import { hookSetting, isSparedHangup } from './setting.ts';
 
 export async function run(request: RunRequest, context: Context): Promise<Ending> {
-  if (!isDirectory(request.cwd)) throw new UsageError(`--cwd '${request.cwd}' is not a directory`);
+  if (!isDirectory(startIn(request.cwd))) throw new UsageError(`--cwd '${request.cwd}' is not a directory`);
   const { env } = context;
   const { listings, judged } = await loadHooks(request, context.by);
   const session = env.TKLBAM_HOOK_SESSION || `${Date.now().toString(36)}-${context.pid}`;

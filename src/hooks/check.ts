@@ -6,6 +6,7 @@ import {
   describeDefect,
   describeExpiredKey,
   describeHeaderFault,
+  describePathRefusal,
   describeRefusal,
   describeSkip,
 } from '../report/verdicts.ts';
@@ -16,7 +17,7 @@ import type {
   Environment,
   Finding,
   Judged,
-  Listing,
+  JudgedListing,
   Program,
   SigningKey,
   Skip,
@@ -27,22 +28,30 @@ import type {
  * could. `libraryProblems`: of ready hooks, by their paths.
  */
 export function check(
-  listings: readonly Listing[],
+  listings: readonly JudgedListing[],
   judged: readonly Judged[],
   names: readonly string[],
   env: Environment,
   clockProblem: (env: Environment) => Why | undefined,
   libraryProblems: ReadonlyMap<string, readonly Pick<Why, 'reason' | 'remedy'>[]> = new Map(),
 ): readonly Finding[] {
-  const directories = listings.flatMap(({ source, state }): Finding[] => {
-    if (typeof state === 'string') return [];
-    if (state.error === 'ENOENT') {
+  const directories = listings.flatMap(({ source, state, refusal }): Finding[] => {
+    const found = (kind: Finding['kind'], reason: string, remedy: string): Finding[] => [
+      { name: undefined, path: source.directory, kind, reason, remedy },
+    ];
+    if (typeof state === 'object' && state.error === 'ENOENT') {
       const reason = 'there is no such hooks directory, though it is named: nothing would run';
-      const remedy = 'make it, or correct --hooks or TKLBAM_HOOKS';
-      return [{ name: undefined, path: source.directory, kind: 'unreadable', reason, remedy }];
+      return found('unreadable', reason, 'make it, or correct --hooks or TKLBAM_HOOKS');
     }
-    const reason = `the hooks directory cannot be read: ${describeErrno(state.error)}`;
-    return [{ name: undefined, path: source.directory, kind: 'unreadable', reason, remedy: 'mend that' }];
+    if (typeof state === 'object') {
+      const reason = `the hooks directory cannot be read: ${describeErrno(state.error)}`;
+      return found('unreadable', reason, 'mend that');
+    }
+    // Where a hook is refused, it says why, for the directory too.
+    const isTold = judged.some(({ hook, verdict }) => hook.source === source && verdict.kind === 'refuse');
+    if (refusal === undefined || isTold) return [];
+    const { reason, remedy } = describePathRefusal(refusal, source.directory);
+    return found('refused', `the hooks directory is refused: ${reason}`, remedy);
   });
   const absent = names
     .filter(name => !judged.some(({ hook }) => hook.name === name))
@@ -119,6 +128,10 @@ function ofSkip({ name, file }: Candidate, why: Skip, key: SigningKey | undefine
     case 'masked':
       return isExecutable
         ? [{ kind: 'empty', reason: 'it is empty, so nothing runs', remedy: SWITCH_OFF }]
+        : [];
+    case 'hidden':
+      return isAsked
+        ? [{ kind: 'hidden', reason: `it ${describeSkip(why, key)}`, remedy: 'that one counts' }]
         : [];
     case 'disabled': {
       if (!isAsked) return [];

@@ -6,6 +6,9 @@ import type {
   FileFacts,
   Interpreter,
   InterpreterFault,
+  Judged,
+  JudgedListing,
+  Listing,
   Refusal,
   Signature,
   Verdict,
@@ -28,6 +31,30 @@ const PASSED_OVER =
   /^\.|~$|^#.*#$|^(?:README|COPYING|LICEN[CS]E|CHANGELOG|NEWS|NOTES|TODO|INSTALL|AUTHORS|Makefile)(?:\..*)?$|\.(?:dpkg-[^.]*|ucf-[^.]*|rpm[^.]*|pac(?:new|orig|save)|bak|old|orig|rej|save|sw[nop]|tmp|new|sig|asc|conf|cfg|ini|json|ya?ml|txt|md|rst|html?|log|lock|sample|example|disabled|off)$/s;
 
 export const isPassedOver = (name: string): boolean => PASSED_OVER.test(name);
+
+/** All that the directories hold, in their order. */
+export function judgeListings(
+  listings: readonly Listing[],
+  by: Judge,
+): { readonly listings: readonly JudgedListing[]; readonly judged: readonly Judged[] } {
+  const local = new Set(
+    listings
+      .filter(({ source }) => source.kind === 'local')
+      .flatMap(({ candidates }) => candidates.map(({ name }) => name)),
+  );
+  return {
+    listings: listings.map(listing => ({
+      ...listing,
+      refusal: listing.state === 'read' ? findRefusal(undefined, listing.ancestorDirs, by.uid) : undefined,
+    })),
+    judged: listings.flatMap(({ source, candidates }) =>
+      candidates.map((hook): Judged => {
+        const isHidden = source.kind === 'profile' && local.has(hook.name) && !PASSED_OVER.test(hook.name);
+        return { hook, verdict: isHidden ? { kind: 'skip', why: 'hidden' } : judge(hook, by) };
+      }),
+    ),
+  };
+}
 
 export function judge(hook: Candidate, by: Judge): Verdict {
   if (isPassedOver(hook.name)) return { kind: 'skip', why: 'name' };

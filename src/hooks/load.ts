@@ -1,13 +1,10 @@
 // All hooks of a run: found, judged, and those from afar verified.
 import type { HookSettings, Judged, LoadedHooks } from '../types.ts';
 import { discover } from './discover.ts';
-import { type Judge, judge, judgeSignature } from './judge.ts';
+import { type Judge, judgeListings, judgeSignature } from './judge.ts';
 
 export async function loadHooks(settings: HookSettings, by: Judge): Promise<LoadedHooks> {
-  const listings = settings.sources.map(discover);
-  const judged = listings
-    .flatMap(({ candidates }) => candidates)
-    .map((hook): Judged => ({ hook, verdict: judge(hook, by) }));
+  const { listings, judged } = judgeListings(settings.sources.map(discover), by);
   const isFromAfar = ({ hook, verdict }: Judged): boolean =>
     verdict.kind === 'run' && hook.source.kind === 'profile';
   if (!judged.some(isFromAfar)) return { listings, judged };

@@ -10,7 +10,7 @@ import type {
   Failure,
   HookEvent,
   Judged,
-  Listing,
+  JudgedListing,
   Plan,
   RunRequest,
   Skip,
@@ -50,7 +50,7 @@ export function inOrder(event: HookEvent, judged: readonly Judged[]): readonly J
  */
 export function plan(
   request: Pick<RunRequest, 'event' | 'only' | 'cwd' | 'timeoutMs'>,
-  listings: readonly Listing[],
+  listings: readonly JudgedListing[],
   judged: readonly Judged[],
   env: Environment,
   session: string,
@@ -59,9 +59,12 @@ export function plan(
   const chosen = judged.filter(({ hook }) => only.length === 0 || only.includes(hook.name));
   const entries = inOrder(event, chosen);
   const failures = [
-    ...listings.flatMap(({ source, state }): Failure[] =>
-      typeof state === 'object' ? [{ kind: 'directory', source, code: state.error }] : [],
-    ),
+    ...listings.flatMap(({ source, state, refusal }): Failure[] => {
+      if (typeof state === 'object') return [{ kind: 'directory', source, code: state.error }];
+      // Where a hook is refused, it says why, for the directory too.
+      const isTold = entries.some(({ hook, verdict }) => hook.source === source && verdict.kind === 'refuse');
+      return refusal === undefined || isTold ? [] : [{ kind: 'directory-refused', source, refusal }];
+    }),
     ...only.flatMap((name): Failure[] => {
       const verdicts = chosen.filter(({ hook }) => hook.name === name).map(({ verdict }) => verdict);
       const skipped = verdicts.find(verdict => verdict.kind === 'skip');

@@ -8,7 +8,7 @@ import type { Outcome, Report, Result } from '../types.ts';
  */
 export function exitStatus({ plan, results, interruption }: Report): number {
   if (interruption !== undefined) return 128 + signalNumber(interruption);
-  if (plan.failures.some(({ kind }) => kind === 'refused')) return 3;
+  if (plan.failures.some(({ kind }) => kind === 'refused' || kind === 'directory-refused')) return 3;
   if (plan.failures.some(({ kind }) => kind === 'not-a-hook')) return 2;
   const hasFailed = plan.failures.length > 0 || results.some(result => isFailure(result));
   return hasFailed ? 1 : 0;

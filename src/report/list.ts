@@ -1,39 +1,60 @@
 // `list`, `check` and `--dry-run`: text and JSON. Pure.
+
 import { escapeControls, wrap } from '../cli/text.ts';
 import { timeLimit } from '../hooks/plan.ts';
 import { formatDuration } from '../system/duration.ts';
 import { describeErrno } from '../system/errno.ts';
-import type { Candidate, Finding, Judged, Listing, Plan, Settings, Verdict } from '../types.ts';
+import { toJson } from '../system/json.ts';
+import type {
+  Candidate,
+  Finding,
+  HookSource,
+  Judged,
+  JudgedListing,
+  Plan,
+  Refusal,
+  Settings,
+  Verdict,
+} from '../types.ts';
 import { showName, showPath } from './messages.ts';
-import { describeExpiredKey, describeHeaderFault, reason } from './verdicts.ts';
+import { describeExpiredKey, describeHeaderFault, describePathRefusal, reason } from './verdicts.ts';
 
 /** The hooks that a run would start, a line each. */
 export const dryRun = ({ steps }: Plan): string =>
   steps.map(({ hook, args }) => `${showPath(hook)} ${args.join(' ')}\n`).join('');
 
 /** A table of at most 80 columns; `entries` are in the order they would run. */
-export function listText(listings: readonly Listing[], entries: readonly Judged[]): string {
+export function listText(listings: readonly JudgedListing[], entries: readonly Judged[]): string {
   const sources = [
     ...new Set([...entries.map(({ hook }) => hook.source), ...listings.map(({ source }) => source)]),
   ];
   return sources
     .map(source => {
       const listing = listings.find(each => each.source === source);
-      const lines = entries.filter(({ hook }) => hook.source === source).flatMap(row);
-      return [`${escapeControls(source.directory)}${directoryNote(listing, lines.length)}`, ...lines].join(
-        '\n',
-      );
+      const own = entries.filter(({ hook }) => hook.source === source);
+      const isTold = own.some(({ verdict }) => verdict.kind === 'refuse');
+      const note = directoryNote(listing, own.length, isTold);
+      return [`${escapeControls(source.directory)}${note}`, ...own.flatMap(row)].join('\n');
     })
     .map(text => `${text}\n`)
     .join('\n');
 }
 
-function directoryNote(listing: Listing | undefined, count: number): string {
+function directoryNote(listing: JudgedListing | undefined, count: number, isTold: boolean): string {
   if (listing?.state === 'absent') return ': no such directory, so no hooks';
   if (typeof listing?.state === 'object' && listing.state.error === 'ENOENT')
     return ': no such directory, though it is named: an error';
   if (typeof listing?.state === 'object') return `: cannot be read: ${describeErrno(listing.state.error)}`;
+  // Where a hook is refused, it says why, for the directory too.
+  if (listing?.refusal !== undefined && !isTold) {
+    return `: refused: ${describeDirectoryRefusal(listing.refusal, listing.source)}`;
+  }
   return count === 0 ? ': empty' : ':';
+}
+
+function describeDirectoryRefusal(refusal: Refusal, { directory }: HookSource): string {
+  const { reason, remedy } = describePathRefusal(refusal, directory);
+  return `${reason} (${remedy})`;
 }
 
 function row({ hook, verdict }: Judged): string[] {
@@ -75,14 +96,15 @@ const columns = (text: string): number => text.replace(/[^\0-\u024f\u2026]/g, '.
 
 export function listJson(
   { event, timeoutMs }: Settings,
-  listings: readonly Listing[],
+  listings: readonly JudgedListing[],
   entries: readonly Judged[],
 ): string {
-  const directories = listings.map(({ source, state }) => ({
+  const directories = listings.map(({ source, state, refusal }) => ({
     source: source.kind,
     path: source.directory,
     state: typeof state === 'object' ? 'unreadable' : state,
     error: typeof state === 'object' ? state.error : null,
+    refused: refusal === undefined ? null : describeDirectoryRefusal(refusal, source),
   }));
   const hooks = entries.map(({ hook, verdict }) => ({
     name: hook.name,
@@ -93,14 +115,14 @@ export function listJson(
     timeoutSeconds: (limit => (limit === undefined ? null : limit / 1000))(timeLimit(hook, timeoutMs)),
     failure: hook.header.failure,
   }));
-  return `${JSON.stringify({ ...event, directories, hooks }, undefined, 2)}\n`;
+  return `${toJson({ ...event, directories, hooks }, 2)}\n`;
 }
 
 export const checkText = (findings: readonly Finding[]): string =>
   findings.map(({ path, reason, remedy }) => `'${escapeControls(path)}': ${reason} (${remedy})\n`).join('');
 
 export const checkJson = (findings: readonly Finding[]): string =>
-  `${JSON.stringify({ findings: findings.map(each => ({ ...each, name: each.name ?? null })) }, undefined, 2)}\n`;
+  `${toJson({ findings: findings.map(each => ({ ...each, name: each.name ?? null })) }, 2)}\n`;
 
 type Status = 'enabled' | 'disabled' | 'passed-over' | 'broken' | 'refused';
 

@@ -1,4 +1,5 @@
 // Plans and results to lines of text or JSON, and to the exit status. Pure.
+
 import { escapeControls } from '../cli/text.ts';
 import { formatDuration } from '../system/duration.ts';
 import { describeErrno } from '../system/errno.ts';
@@ -19,6 +20,7 @@ import {
   describeDefect,
   describeExpiredKey,
   describeHeaderFault,
+  describePathRefusal,
   describeRefusal,
   describeSkip,
   reason,
@@ -101,6 +103,15 @@ export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure
     case 'refused': {
       const { reason, remedy } = describeRefusal(failure.refusal, failure.hook);
       return hookError(failure.hook, event, `refused: ${reason}, ${others} (${remedy})`);
+    }
+    case 'directory-refused': {
+      const { directory } = failure.source;
+      const { reason, remedy } = describePathRefusal(failure.refusal, directory);
+      const shown = escapeControls(directory);
+      return {
+        kind: 'error',
+        text: `the hooks directory '${shown}' is refused: ${reason}, ${others} (${remedy})`,
+      };
     }
     case 'directory': {
       const rest = stopAtFailure ? 'no hook was run' : 'its hooks were not run';

@@ -121,6 +121,11 @@ export function describeDefect(defect: Defect, hook: Candidate | undefined): Adv
         reason: `that it starts cannot be recorded: ${describeErrno(defect.code)}`,
         remedy: 'see to the state directory, /var/lib/tklbam-hooks by default',
       };
+    case 'directory':
+      return {
+        reason: `the directory to run it in, ${quote(defect.directory)}, cannot be entered: ${describeErrno(defect.code)}`,
+        remedy: 'run it from another one',
+      };
     case 'system':
       return describeAttempt(defect.code, object);
   }
@@ -150,7 +155,7 @@ export function describeFault(fault: InterpreterFault): string {
 /** What `execve(2)` and `fork(2)` say about a hook that looked well. */
 function describeAttempt(code: string, object: string): Advice {
   const known: Readonly<Record<string, [string, string]>> = {
-    ENOENT: ['it, its interpreter or the directory to run it in is gone', 'it was there when the run began'],
+    ENOENT: ['it or its interpreter is gone', 'it was there when the run began'],
     EACCES: ['permission denied', `chmod a+rx ${object}, or see to its interpreter`],
     ETXTBSY: ['it is open for writing', 'try again when that is done'],
     E2BIG: ['the environment is too large', 'unset large variables'],
@@ -166,7 +171,7 @@ export function describeRefusal(refusal: Refusal, hook: Candidate | undefined): 
   return { reason, remedy: `${remedy}, ${disable(hook)}` };
 }
 
-/** Of any other file or directory of ours. */
+/** Of a hooks directory, or any other file or directory of ours. */
 export function describePathRefusal(refusal: Refusal, path: string): Advice {
   const it = quote(path);
   return describe(refusal, { it, object: it, directory: path, move: 'use another directory', where: '' });
@@ -227,6 +232,8 @@ export function describeSkip(why: Skip, key: SigningKey | undefined): string {
       return 'is not a file';
     case 'masked':
       return 'is masked (empty, or a link to /dev/null)';
+    case 'hidden':
+      return 'is hidden by the local entry of the same name';
     case 'no-signature':
       return 'is a profile hook without a signature';
     case 'no-keyring':

@@ -3,6 +3,7 @@ import { isatty } from 'node:tty';
 import { processTag } from '../hooks/plan.ts';
 import { isDead } from '../system/descriptors.ts';
 import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step } from '../types.ts';
+import { startDefect, startIn } from './directory.ts';
 import { type Launch, launchWords } from './launch.ts';
 import { end, track } from './process-tree.ts';
 import type { Cancellation } from './signals.ts';
@@ -65,7 +66,7 @@ async function run(
   const startedMs = performance.now();
   const [file = '', ...args] = [...launchWords(setting), step.hook.path, ...step.args];
   const options = {
-    cwd: step.cwd,
+    cwd: startIn(step.cwd),
     env: step.env,
     extendEnv: false,
     stdio: streams(setting, state),
@@ -101,7 +102,7 @@ async function run(
   };
   stop.addEventListener('abort', interrupt, { signal: ending.signal });
   if (stop.aborted) interrupt();
-  const ended = child.then(({ exitCode, signal, code }) => outcome(exitCode, signal, code));
+  const ended = child.then(({ exitCode, signal, code }) => outcome(exitCode, signal, code, step.cwd));
   const first = await Promise.race([ended, stopped.promise]);
   // By somebody else, who has left what it had started: work that was cut off, and that nobody waits for.
   if (first.kind === 'killed') stopWith(first, 'SIGTERM');
@@ -134,7 +135,7 @@ export async function command(
 ): Promise<Outcome> {
   const { execa } = await import('execa');
   const options = {
-    cwd,
+    cwd: startIn(cwd),
     env,
     extendEnv: false,
     stdio: 'inherit',
@@ -146,12 +147,17 @@ export async function command(
   const child = execa(file, args, options);
   passOn(signal => child.kill(signal));
   const { exitCode, signal, code } = await child;
-  return outcome(exitCode, signal, code);
+  return outcome(exitCode, signal, code, cwd);
 }
 
-function outcome(status: number | undefined, signal: string | undefined, code: string | undefined): Outcome {
+function outcome(
+  status: number | undefined,
+  signal: string | undefined,
+  code: string | undefined,
+  directory: string,
+): Outcome {
   if (status === 0) return { kind: 'succeeded' };
   if (status !== undefined) return { kind: 'failed', status };
   if (signal !== undefined) return { kind: 'killed', signal };
-  return { kind: 'not-started', defect: { kind: 'system', code: code ?? 'unknown error' } };
+  return { kind: 'not-started', defect: startDefect(code ?? 'unknown error', directory) };
 }

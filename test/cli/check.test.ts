@@ -503,15 +503,16 @@ for (const program of programs) {
     ]);
   });
 
-  it('a name that both directories have: both are looked at', t => {
+  it('a name that both directories have: the local one counts', t => {
     const directory = hooksDirectory(t);
     const profile = scratch(t);
     mkdirSync(join(profile, 'hooks.d'), { mode: 0o755 });
-    place(directory, 'x', '');
-    place(join(profile, 'hooks.d'), 'x', '');
-    const empty = 'it is empty, so nothing runs (chmod -x it to disable it)';
-    const out = `'${directory}/x': ${empty}\n'${profile}/hooks.d/x': ${empty}\n`;
-    assert.deepEqual(checks(directory, ['--profile', profile, 'x']), [1, out, '']);
+    place(directory, 'x', 'exit 0\n');
+    place(join(profile, 'hooks.d'), 'x', SCRIPT);
+    const line = `'${directory}/x': ${noInterpreterLine.reason} (${noInterpreterLine.remedy})\n`;
+    assert.deepEqual(checks(directory, ['--profile', profile]), [1, line, '']);
+    const hidden = `'${profile}/hooks.d/x': it is hidden by the local entry of the same name (that one counts)\n`;
+    assert.deepEqual(checks(directory, ['--profile', profile, 'x']), [1, line + hidden, '']);
   });
 
   if (!isRoot) {
@@ -584,7 +585,7 @@ test('the tool is asked for only where a hook named fixclock is to run', t => {
   const listing = discover({ kind: 'local', directory });
   const find = (verdict: Judged['verdict'], names: readonly string[]): readonly Finding[] => {
     const judged = listing.candidates.map((hook): Judged => ({ hook, verdict }));
-    return check([listing], judged, names, plainEnvironment, () => noClockTool);
+    return check([{ ...listing, refusal: undefined }], judged, names, plainEnvironment, () => noClockTool);
   };
   const expected = { name: 'fixclock', path: join(directory, 'fixclock'), ...noClockTool };
   assert.deepEqual(find({ kind: 'run' }, []), [expected]);

@@ -444,6 +444,19 @@ for (const program of programs) {
     });
   }
 
+  it('JSON is of characters that no terminal acts upon, and the same names', t => {
+    const directory = hooksDirectory(t);
+    const names = ['a\u009b31m', 'b\u202ecod', 'c\u2028', 'd\x7f', 'e\u{e0041}', 'é漢🙂'];
+    for (const name of names) place(directory, name, '#!/x\n');
+    for (const command of ['list', 'check']) {
+      const [, stdout] = hooks([command, '--hooks', directory, '--json']);
+      assert.doesNotMatch(stdout.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      const { hooks: listed, findings } = JSON.parse(stdout);
+      const found = (listed ?? findings).map(({ name }: { name: string }) => name);
+      assert.deepEqual(found.sort(), [...names].sort());
+    }
+  });
+
   it('list --json holds the directories and every entry', t => {
     const directory = hooksDirectory(t);
     install(directory, 'succeed', 'a');
@@ -455,8 +468,11 @@ for (const program of programs) {
       operation: 'restore',
       state: 'post',
       directories: [
-        { source: 'local', path: directory, state: 'read', error: null },
-        { source: 'profile', path: '/nonexistent/profile/hooks.d', state: 'absent', error: null },
+        { source: 'local', path: directory, state: 'read', error: null, refused: null },
+        {
+          ...{ source: 'profile', path: '/nonexistent/profile/hooks.d' },
+          ...{ state: 'absent', error: null, refused: null },
+        },
       ],
       hooks: [
         {

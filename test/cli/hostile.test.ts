@@ -58,7 +58,7 @@ for (const program of programs) {
       directory => [
         1,
         '',
-        `HookError: \`${directory}/z backup pre\` could not be started: it, its interpreter or the directory to run it in is gone (it was there when the run began)\n`,
+        `HookError: \`${directory}/z backup pre\` could not be started: it or its interpreter is gone (it was there when the run began)\n`,
       ],
     ],
     [
@@ -67,7 +67,7 @@ for (const program of programs) {
       directory => [
         1,
         '',
-        `HookError: \`${directory}/z backup pre\` could not be started: it, its interpreter or the directory to run it in is gone (it was there when the run began)\n`,
+        `HookError: \`${directory}/z backup pre\` could not be started: it or its interpreter is gone (it was there when the run began)\n`,
       ],
     ],
     [

@@ -162,16 +162,22 @@ def names(directory):
     try:
         with os.scandir(directory) as entries:
             return 'read', sorted(entry.name for entry in entries)
-    except FileNotFoundError:
-        return 'absent', []
     except OSError:
         return 'unreadable', []
 
 
-def run(state, found, judged):
+def is_trusted_directory(directory):
+    return all(
+        each.st_uid in (0, os.geteuid()) and not each.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        for each in searched(directory)
+    )
+
+
+def run(directory, state, found, judged):
     """Exit status and output of a run."""
     verdicts = [verdict for _, verdict, _ in judged]
-    is_wrong = found == 'unreadable' or 'broken' in verdicts or 'refused' in verdicts
+    is_refused = 'refused' in verdicts or (found == 'read' and not is_trusted_directory(directory))
+    is_wrong = found == 'unreadable' or 'broken' in verdicts or is_refused
     output = b''
     has_failed = is_wrong
     for _, verdict, ran in judged:
@@ -180,7 +186,7 @@ def run(state, found, judged):
         if ran is not None:
             output += ran.stdout
         has_failed = has_failed or ran is None or ran.returncode != 0
-    return 3 if 'refused' in verdicts else int(has_failed), output
+    return 3 if is_refused else int(has_failed), output
 
 
 OWN = head('/proc/self/exe')
@@ -190,7 +196,7 @@ for directory in map(os.fsencode, sys.argv[1:]):
     judged = [(name, *judge(directory, name)) for name in entries]
     for state in ('pre', 'post'):
         ordered = judged if state == 'pre' else judged[::-1]
-        status, output = run(state, found, ordered)
+        status, output = run(directory, state, found, ordered)
         print(state, found, status, output.hex())
         for name, verdict, _ in ordered:
             print(verdict, name.hex())

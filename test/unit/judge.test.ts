@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NO_HEADER } from '../../src/hooks/header.ts';
-import { judge } from '../../src/hooks/judge.ts';
+import { judge, judgeListings } from '../../src/hooks/judge.ts';
 import type { Candidate, FileFacts, Interpreter, Program } from '../../src/types.ts';
 
 const file: FileFacts = { type: 'file', size: 10, uid: 0, gid: 0, mode: 0o755, modifiedMs: 0 };
@@ -270,4 +270,34 @@ test('what a user mounted is refused, whatever is there', () => {
   const expected = refuse({ kind: 'user-mount', by: 'user 1000', directory: '/x' });
   assert.deepEqual(judge(hook({ ancestorDirs }), byRoot), expected);
   assert.deepEqual(judge(hook({ ancestorDirs, file: { error: 'EPERM' } }), byRoot), expected);
+});
+
+const local = { kind: 'local', directory: '/l' } as const;
+const profile = { kind: 'profile', directory: '/p' } as const;
+const listing = (source: typeof local | typeof profile, ...candidates: readonly Candidate[]) => ({
+  ...{ source, state: 'read' as const, ancestorDirs: [{ path: '/l', uid: 0, mode: 0o755 }] },
+  candidates: candidates.map(each => ({ ...each, source })),
+});
+for (const [what, change] of [
+  ['enabled', {}],
+  ['disabled', { file: { ...file, mode: 0o644 } }],
+  ['a mask', { link: '/dev/null' }],
+  ['broken', { file: { error: 'ENOENT' }, link: '/x' }],
+] as const) {
+  test(`a local entry that is ${what} hides the profile's of the same name, and no other`, () => {
+    const listings = [listing(local, hook(change)), listing(profile, hook(), hook({ name: 'other' }))];
+    const { judged } = judgeListings(listings, byRoot);
+    assert.deepEqual(
+      judged.slice(1).map(({ verdict }) => verdict),
+      [skip('hidden'), { kind: 'run' }],
+    );
+  });
+}
+test('a directory of a stranger is refused, empty as it is', () => {
+  const ancestorDirs = [{ path: '/l', uid: 1000, mode: 0o755 }];
+  const { listings } = judgeListings([{ ...listing(local), ancestorDirs }, listing(profile)], byRoot);
+  assert.deepEqual(
+    listings.map(({ refusal }) => refusal),
+    [{ kind: 'owner', uid: 1000, directory: '/l' }, undefined],
+  );
 });

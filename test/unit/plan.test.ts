@@ -9,7 +9,7 @@ import type {
   HookEvent,
   HookSource,
   Judged,
-  Listing,
+  JudgedListing,
   RunRequest,
   Verdict,
 } from '../../src/types.ts';
@@ -37,7 +37,7 @@ function judged(source: HookSource, name: string, verdict: Verdict = { kind: 'ru
 interface Case {
   readonly state: HookEvent['state'];
   readonly entries?: readonly Judged[];
-  readonly listings?: readonly Listing[];
+  readonly listings?: readonly JudgedListing[];
   readonly only?: readonly string[];
   readonly env?: Environment;
 }
@@ -89,15 +89,38 @@ test('post: the other hooks run if one cannot be started', () => {
 test('pre: nothing runs if a directory cannot be read', () => {
   const made = planned({
     state: 'pre',
-    listings: [{ source: local, state: { error: 'EACCES' }, ancestorDirs: [], candidates: [] }],
+    listings: [
+      { source: local, state: { error: 'EACCES' }, ancestorDirs: [], refusal: undefined, candidates: [] },
+    ],
   });
   assert.deepEqual(paths(made), []);
   assert.deepEqual(made.failures, [{ kind: 'directory', source: local, code: 'EACCES' }]);
 });
+const untrusted: JudgedListing = {
+  source: local,
+  state: 'read',
+  ancestorDirs: [],
+  refusal: { kind: 'owner', uid: 1000, directory: '/l' },
+  candidates: [],
+};
+test('a directory that is refused is a failure, whatever is in it', () => {
+  const made = planned({ state: 'pre', entries: [judged(profile, 'a')], listings: [untrusted] });
+  assert.deepEqual(paths(made), []);
+  const { refusal, source } = untrusted;
+  assert.deepEqual(made.failures, [{ kind: 'directory-refused', source, refusal }]);
+});
+test('a directory in which a hook is refused is told once', () => {
+  const refused: Verdict = { kind: 'refuse', refusal: { kind: 'set-id' } };
+  const made = planned({ state: 'pre', entries: [judged(local, 'a', refused)], listings: [untrusted] });
+  assert.deepEqual(
+    made.failures.map(({ kind }) => kind),
+    ['refused'],
+  );
+});
 test('an absent directory is no failure', () => {
   const made = planned({
     state: 'pre',
-    listings: [{ source: local, state: 'absent', ancestorDirs: [], candidates: [] }],
+    listings: [{ source: local, state: 'absent', ancestorDirs: [], refusal: undefined, candidates: [] }],
   });
   assert.deepEqual(made.failures, []);
 });

@@ -1,0 +1,29 @@
+// The directory that a program is started in.
+import { accessSync, constants, openSync, statSync } from 'node:fs';
+import { attempt, errnoOf } from '../system/errno.ts';
+import type { Defect } from '../types.ts';
+
+/** Our own when we started. Where its name is not UTF-8, what Node.js makes of it leads nowhere: then it is kept open. */
+const own = attempt(() => process.cwd());
+const fd =
+  own?.includes('\ufffd') === true
+    ? attempt(() => openSync('.', constants.O_RDONLY | constants.O_DIRECTORY))
+    : undefined;
+
+/** What leads a child to it. */
+export const startIn = (directory: string): string =>
+  fd !== undefined && directory === own ? `/proc/self/fd/${fd}` : directory;
+
+/** Why a program could not be started, by the errno name. chdir(2) fails with the same as execve(2), and is asked for first. */
+export function startDefect(code: string, directory: string): Defect {
+  if (code === 'EACCES' || code === 'ENOENT' || code === 'ENOTDIR') {
+    const cwd = startIn(directory);
+    try {
+      accessSync(cwd, constants.X_OK);
+      if (!statSync(cwd).isDirectory()) return { kind: 'directory', directory, code: 'ENOTDIR' };
+    } catch (error) {
+      return { kind: 'directory', directory, code: errnoOf(error) };
+    }
+  }
+  return { kind: 'system', code };
+}
