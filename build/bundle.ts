@@ -1,4 +1,4 @@
-// dist/tklbam-hooks.cjs: all of src, execa and mri in one CommonJS file, and the list of what went in.
+// dist/tklbam-hooks.cjs: all of src and execa in one CommonJS file, and the list of what went in.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';

@@ -9,7 +9,7 @@ import { catchSignals, ENDING } from './run/signals.ts';
 import { lookForTerminal } from './run/terminal.ts';
 import { END_ORPHAN } from './run/watchdog.ts';
 import { DEFAULTS_FILE, readDefaults } from './system/defaults.ts';
-import { attempt, errnoOf } from './system/errno.ts';
+import { attempt, describeErrno, errnoOf } from './system/errno.ts';
 import type { Environment, Request } from './types.ts';
 
 /** From package.json, put in by build/bundle.ts. */
@@ -90,9 +90,9 @@ async function dispatch(request: Request, context: Context): Promise<Ending> {
 }
 
 function answer({ status, out, err }: Answer): number {
-  write(1, out);
+  const isPrinted = print(out);
   write(2, err);
-  return status;
+  return status || (isPrinted ? 0 : 1);
 }
 
 function makeContext(env: Environment, defaults: Environment, callerEnv: Environment): Context {
@@ -112,8 +112,8 @@ function makeContext(env: Environment, defaults: Environment, callerEnv: Environ
       pid: ppid,
       name: attempt(() => readFileSync(`/proc/${ppid}/comm`, 'utf8').trimEnd()) ?? 'unknown',
     },
-    print: text => (write(1, text) ? 0 : 1),
-    write: text => write(1, text),
+    print: text => (print(text) ? 0 : 1),
+    write: print,
     tell,
     tellError: line => tell(red(line)),
     listen: (more = []) => ({
@@ -139,6 +139,14 @@ function environment(): Environment {
   return Object.fromEntries(entries);
 }
 
+/** Whether all of it was; why not, unless nobody wants to read it any more, is told. */
+function print(text: string): boolean {
+  const error = write(1, text);
+  if (error !== undefined && error !== 'EPIPE')
+    tell(`tklbam-hooks: cannot write to standard output: ${describeErrno(error)}`);
+  return error === undefined;
+}
+
 function tell(line: string): void {
   write(2, `${line}\n`);
 }
@@ -150,21 +158,22 @@ function red(text: string): string {
 }
 
 /**
- * Whether all was written. Not through `process.stderr`: loading streams is slow, and one whose reader went away would end
+ * The name of the error that kept all from being written; undefined for none. Not through `process.stderr`: loading streams is slow, and one whose reader went away would end
  * the run, with services still stopped.
  */
-function write(fd: 1 | 2, text: string): boolean {
+function write(fd: 1 | 2, text: string): string | undefined {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       // A pipe that another process made non-blocking, and that is full.
-      if (errnoOf(error) !== 'EAGAIN') return false;
+      const code = errnoOf(error);
+      if (code !== 'EAGAIN') return code;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
   }
-  return true;
+  return undefined;
 }
 
 /** Ends the process, whatever is still open: the loop of a signal handler or a socket must not keep it. */

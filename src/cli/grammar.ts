@@ -58,7 +58,7 @@ const OPTIONS = {
   help: { short: 'h', help: 'print this' },
   version: { help: 'print the version' },
 } as const satisfies Record<string, Option>;
-export const OPTION_LIST: readonly (readonly [string, Option])[] = Object.entries(OPTIONS);
+export const OPTION_LIST = Object.entries(OPTIONS) as readonly (readonly [OptionName, Option])[];
 
 export interface Command {
   readonly arguments: string;
@@ -77,12 +77,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: ['hooks', 'profile', 'keyring', 'timeout', 'json'],
   },
   check: {
-    arguments: '[NAME]…',
+    arguments: '[NAME]...',
     purpose: 'Find what would keep hooks from running, before the night. Runs none.',
     options: ['hooks', 'profile', 'keyring', 'json'],
   },
   wrap: {
-    arguments: 'OPERATION -- COMMAND [ARG]…',
+    arguments: 'OPERATION -- COMMAND [ARG]...',
     purpose: 'Run the hooks of pre, then COMMAND, then the hooks of post; those of error if anything fails.',
     options: ['hooks', 'profile', 'keyring', 'timeout', 'inspect', 'warn-status', 'verbose'],
   },
@@ -104,12 +104,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: ['json'],
   },
   enable: {
-    arguments: 'NAME…',
+    arguments: 'NAME...',
     purpose: 'Switch hooks on, and say what their settings still lack.',
     options: ['hooks', 'profile'],
   },
   disable: {
-    arguments: 'NAME…',
+    arguments: 'NAME...',
     purpose: 'Switch hooks off, so that they stay off when packages or profiles are updated.',
     options: ['hooks', 'profile'],
   },

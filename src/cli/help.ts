@@ -7,15 +7,28 @@ const WORDS = [
   ['OPERATION', OPERATIONS.join(', ')],
   ['STATE', STATES.join(', ')],
 ] as const;
-const EXIT_STATUS = [
-  ['0', 'done'],
-  ['1', 'a hook failed or could not be started, or check found something'],
-  ['2', 'wrong usage'],
-  ['3', 'a hook was refused, since others than root could have changed it'],
-  ['75', 'wrap: a hook of pre put it off, with this status'],
-  ['128+N', 'ended by signal N'],
-  ['any', 'wrap: that of COMMAND, if it failed'],
-] as const;
+const RUN_HOOKS = ['run', 'wrap', 'session', 'recover'];
+/** `of`: the commands that end so; absent for all. */
+const EXIT_STATUS: readonly {
+  readonly status: string;
+  readonly text: string;
+  readonly of?: readonly string[];
+}[] = [
+  { status: '0', text: 'done' },
+  { status: '1', text: 'a hook failed or could not be started', of: RUN_HOOKS },
+  { status: '1', text: 'it found something', of: ['check'] },
+  {
+    status: '1',
+    text: 'it could not be done',
+    of: ['list', 'status', 'enable', 'disable', 'new', 'library'],
+  },
+  { status: '1', text: 'the clock could not be set', of: ['fixclock'] },
+  { status: '2', text: 'wrong usage' },
+  { status: '3', text: 'a hook was refused, since others than root could have changed it', of: RUN_HOOKS },
+  { status: '75', text: 'a hook of pre put it off, with this status', of: ['wrap', 'session'] },
+  { status: '128+N', text: 'ended by signal N', of: [...RUN_HOOKS] },
+  { status: 'any', text: 'that of COMMAND, if it failed', of: ['wrap'] },
+];
 const EXAMPLES = [
   'tklbam-hooks list',
   'tklbam-hooks run backup pre --verbose',
@@ -36,7 +49,8 @@ export function help(name: string | undefined): string {
     if (option === 'help') return true;
     return command === undefined ? option === 'version' : command.options.some(known => known === option);
   });
-  sections.push(['Words', WORDS]);
+  const words = WORDS.filter(([word]) => command?.arguments.includes(word) ?? true);
+  if (words.length > 0) sections.push(['Words', words]);
   sections.push([
     'Options',
     options.map(([option, { short, value, help: text }]) => {
@@ -44,13 +58,27 @@ export function help(name: string | undefined): string {
       return [short === undefined ? flag : `-${short}, ${flag}`, text] as const;
     }),
   ]);
-  sections.push(['Exit status', EXIT_STATUS]);
+  const ends = EXIT_STATUS.filter(({ of }) => name === undefined || of === undefined || of.includes(name));
+  sections.push(['Exit status', ends.map(end => [end.status, describeEnd(end, name)] as const)]);
   if (command === undefined) sections.push(['Examples', EXAMPLES.map(example => [example, ''] as const)]);
 
-  const usage = command === undefined ? 'COMMAND [OPTION]…' : `${name} ${command.arguments} [OPTION]…`;
-  const more = command === undefined ? "\nSee 'tklbam-hooks COMMAND --help', and tklbam-hooks(8).\n" : '';
+  const usage = command === undefined ? 'COMMAND [OPTION]...' : `${name} ${withOptions(command.arguments)}`;
+  const more = command === undefined ? "\nSee 'tklbam-hooks help COMMAND', and tklbam-hooks(8).\n" : '';
   const text = wrap(command?.purpose ?? PURPOSE, 80).join('\n');
   return `Usage: tklbam-hooks ${usage}\n${text}\n${sections.map(section).join('')}${more}`;
+}
+
+/** Options stand before what belongs to another command. */
+function withOptions(words: string): string {
+  const [own = '', ...foreign] = words.split(' -- ');
+  return [`${own} [OPTION]...`.trimStart(), ...foreign].join(' -- ');
+}
+
+/** Among those of all commands, with the commands that it is of, if they are few. */
+function describeEnd({ text, of }: (typeof EXIT_STATUS)[number], name: string | undefined): string {
+  return name === undefined && of !== undefined && of !== RUN_HOOKS && of.length < 4
+    ? `${of.join(', ')}: ${text}`
+    : text;
 }
 
 function section([title, rows]: readonly [string, readonly (readonly [string, string])[]]): string {

@@ -1,18 +1,10 @@
 // The command line: one table for parsing and for help. Nothing here reads or writes a file.
 import { resolve } from 'node:path';
-import mri from 'mri';
 import { gracePeriod, parseDuration } from '../system/duration.ts';
 import type { Environment, HookEvent, HookSettings, Request, StatePaths } from '../types.ts';
-import {
-  COMMANDS,
-  type Command,
-  LIBRARY,
-  OPERATIONS,
-  OPTION_LIST,
-  type OptionName,
-  STATES,
-} from './grammar.ts';
-import { escapeControls } from './text.ts';
+import { COMMANDS, type Command, LIBRARY, OPERATIONS, type OptionName, STATES } from './grammar.ts';
+import { parseOptions, type Values } from './options.ts';
+import { quote, suggest } from './text.ts';
 import { UsageError } from './usage-error.ts';
 
 /**
@@ -27,19 +19,20 @@ export function parse(
   isRoot = process.geteuid?.() === 0,
 ): Request {
   const end = argv.indexOf('--');
-  const { words, values } = split(end < 0 ? argv : argv.slice(0, end));
+  const { words, values } = parseOptions(end < 0 ? argv : argv.slice(0, end));
   const verbatim = end < 0 ? [] : argv.slice(end + 1);
   const [name, ...rest] = words[0] === 'wrap' ? words : [...words, ...verbatim];
   if (values.has('version')) return { kind: 'version' };
-  if (name !== undefined && !Object.hasOwn(COMMANDS, name))
-    throw new UsageError(`unknown command ${quote(name)}`);
+  if (name === 'help') return parseHelp(rest);
+  if (name !== undefined) requireCommand(name);
   if (values.has('help')) return { kind: 'help', command: name };
   const command = name === undefined ? undefined : COMMANDS[name];
   if (name === undefined || command === undefined) throw new UsageError('no command given');
 
   for (const option of values.keys()) {
     if (!command.options.some(known => known === option)) {
-      throw new UsageError(`'${name}' has no option '--${option}'`);
+      const hint = suggest(option, command.options);
+      throw new UsageError(`'${name}' has no option '--${option}'${hint && `, did you mean '--${hint}'?`}`);
     }
   }
   requireWords(name, command, rest);
@@ -126,6 +119,18 @@ export function parse(
   }
 }
 
+function parseHelp([name, ...more]: readonly string[]): Request {
+  if (name !== undefined) requireCommand(name);
+  if (more[0] !== undefined) throw new UsageError(`'help' takes no argument ${quote(more[0])}`);
+  return { kind: 'help', command: name };
+}
+
+function requireCommand(name: string): void {
+  if (Object.hasOwn(COMMANDS, name)) return;
+  const hint = suggest(name, ['help', ...Object.keys(COMMANDS)]);
+  throw new UsageError(`unknown command ${quote(name)}${hint && `, did you mean '${hint}'?`}`);
+}
+
 /** For what does not depend on it. */
 const ANY_EVENT: HookEvent = { operation: 'backup', state: 'pre' };
 
@@ -138,10 +143,12 @@ function requireWords(name: string, command: Command, words: readonly string[]):
   const known = (command.arguments.split(' -- ')[0] ?? '').split(' ').filter(word => word !== '');
   const missing = known.filter(word => !word.startsWith('['))[words.length];
   if (missing !== undefined) {
-    throw new UsageError(`'${name}' needs ${command.arguments}, and ${missing.replace('…', '')} is missing`);
+    throw new UsageError(
+      `'${name}' needs ${command.arguments}, and ${missing.replace('...', '')} is missing`,
+    );
   }
   const surplus = words[known.length];
-  if (surplus !== undefined && !known.at(-1)?.endsWith('…')) {
+  if (surplus !== undefined && !known.at(-1)?.endsWith('...')) {
     const hint = name === 'wrap' ? ', COMMAND follows after --' : '';
     throw new UsageError(`'${name}' takes no argument ${quote(surplus)}${hint}`);
   }
@@ -156,8 +163,6 @@ function parseEvent([operation, state]: readonly string[]): HookEvent {
 
 const DEFAULT_HOOKS = '/etc/tklbam/hooks.d';
 const DEFAULT_REGISTRY = '/var/lib/tklbam';
-
-type Values = ReadonlyMap<string, readonly string[]>;
 
 function parseSettings(
   values: Values,
@@ -273,46 +278,9 @@ function fileName(word: string): string {
   return word;
 }
 
-/** The words and the option values, every one checked against the table. The one function that meets mri. */
-function split(argv: readonly string[]): { words: readonly string[]; values: Values } {
-  for (const arg of argv) {
-    // mri would drop a lone dash, negate with `--no-` and take the next word for the value of `--hooks=`.
-    if (arg === '-' || arg.startsWith('--no-')) throw new UsageError(`unknown option ${quote(arg)}`);
-    if (arg.startsWith('-') && arg.endsWith('=')) throw new UsageError(`option ${quote(arg)} needs a value`);
-  }
-  const parsed: unknown = mri([...argv], {
-    // Words too are strings only here: mri makes a number of any that follows a flag.
-    string: OPTION_LIST.filter(([, option]) => option.value !== undefined).map(([name]) => name),
-    boolean: OPTION_LIST.filter(([, option]) => option.value === undefined).map(([name]) => name),
-    alias: Object.fromEntries(
-      OPTION_LIST.map(([name, { short }]) => [name, short === undefined ? [] : [short]]),
-    ),
-    unknown: flag => {
-      throw new UsageError(`unknown option ${quote(flag)}`);
-    },
-  });
-  const found = new Map<string, unknown>(Object.entries(parsed ?? {}));
-  const values = new Map<string, readonly string[]>();
-  for (const [name, option] of OPTION_LIST) {
-    const value = found.get(name);
-    if (value === undefined || value === false) continue;
-    const given = (Array.isArray(value) ? value : [value]).map(String);
-    if (option.value !== undefined && given.includes(''))
-      throw new UsageError(`option '--${name}' needs a value`);
-    if (option.value !== undefined && given.length > 1 && option.repeatable === undefined) {
-      throw new UsageError(`option '--${name}' is given twice`);
-    }
-    values.set(name, given);
-  }
-  const words = found.get('_');
-  return { words: Array.isArray(words) ? words.map(String) : [], values };
-}
-
 function oneOf<T extends string>(known: readonly T[], word: string, what: string): T {
   const match = known.find(one => one === word);
   if (match === undefined)
     throw new UsageError(`unknown ${what} ${quote(word)}, it is one of ${known.join(', ')}`);
   return match;
 }
-
-const quote = (text: string): string => `'${escapeControls(text)}'`;

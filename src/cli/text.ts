@@ -20,3 +20,31 @@ export function wrap(text: string, width: number): string[] {
   }
   return lines;
 }
+
+export const quote = (text: string): string => `'${escapeControls(text)}'`;
+
+/** The one of the words that a mistyped one was meant for; empty if none is near. */
+export function suggest(typo: string, words: readonly string[]): string {
+  const ranked = words
+    .map(word => ({ word, edits: edits(typo, word) }))
+    .filter(({ word, edits }) => edits <= (word.length > 4 ? 2 : 1))
+    .sort((a, b) => a.edits - b.edits);
+  return ranked[0]?.word ?? '';
+}
+
+/** How many letters have to be put in, left out, replaced or swapped with the next: optimal string alignment. */
+function edits(from: string, to: string): number {
+  const rows = [Array.from({ length: to.length + 1 }, (_, j) => j)];
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? Number.POSITIVE_INFINITY;
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i];
+    rows.push(row);
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = at(i - 1, j - 1) + (from[i - 1] === to[j - 1] ? 0 : 1);
+      const isSwap = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1];
+      const swapped = isSwap ? at(i - 2, j - 2) + 1 : Number.POSITIVE_INFINITY;
+      row.push(Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, replaced, swapped));
+    }
+  }
+  return at(from.length, to.length);
+}

@@ -87,8 +87,8 @@ function describeEnabled({ header }: Candidate, verdict: Verdict): string | unde
 function shorten(text: string, width: number): string {
   if (columns(text) <= width) return text;
   const isWide = columns(text) > text.length;
-  const half = Math.floor((width - 2) / (isWide ? 4 : 2));
-  return `${text.slice(0, half)}…${text.slice(-half)}`;
+  const half = Math.floor((width - 3) / (isWide ? 4 : 2));
+  return `${text.slice(0, half)}...${text.slice(-half)}`;
 }
 
 /** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */

@@ -39,6 +39,30 @@ for (const program of programs) {
     assert.deepEqual(backupPre(hooksDirectory(t)), [0, '', '']);
   });
 
+  it('what could not be written is told, and no success', t => {
+    const directory = hooksDirectory(t);
+    const message = 'tklbam-hooks: cannot write to standard output: no space left on the device (ENOSPC)\n';
+    for (const words of [
+      'list',
+      '--help',
+      '--version',
+      'status',
+      'run backup pre --dry-run',
+      'check --json',
+    ]) {
+      const args = ['-c', '"$@" >/dev/full', 'sh', ...program.command, ...words.split(' ')];
+      const env = {
+        ...plainEnvironment,
+        TKLBAM_HOOKS: directory,
+        TKLBAM_HOOKS_STATE: directory,
+        TKLBAM_HOOKS_LOG: join(directory, 'log'),
+      };
+      install(directory, 'succeed');
+      const ran = spawnSync('sh', args, { cwd: '/', encoding: 'utf8', env });
+      assert.deepEqual(ending(ran), [1, '', message], words);
+    }
+  });
+
   it('a directory that is named has to be there', () => {
     const text = "HookError: there is no hooks directory '/nonexistent', no hook was run";
     const line = `${text} (make it, or correct what names it)\n`;
@@ -428,7 +452,7 @@ for (const program of programs) {
     const entries = stdout.split('\n').slice(1, -3);
     assert.equal(entries.filter(line => line.startsWith('  enabled')).length, 4);
     for (const line of entries) {
-      assert.ok(line.replace(/[^\0-\u024f…]/gu, '..').length <= 80, line);
+      assert.ok(line.replace(/[^\0-\u024f]/gu, '..').length <= 80, line);
     }
   });
 
@@ -618,7 +642,7 @@ tklbam-hooks: '${directory}/a' succeeded after N s
     assert.deepEqual(hooks([]), usage('no command given'));
     assert.deepEqual(hooks(['run', 'backup', 'pre', '--lsit']), usage("unknown option '--lsit'"));
     assert.deepEqual(hooks(['run', 'backup']), usage("'run' needs OPERATION STATE, and STATE is missing"));
-    assert.deepEqual(hooks(['--inspekt']), usage("unknown option '--inspekt'"));
+    assert.deepEqual(hooks(['--inspekt']), usage("unknown option '--inspekt', did you mean '--inspect'?"));
     assert.deepEqual(hooks(['--v8-options']), usage("unknown option '--v8-options'"));
   });
 

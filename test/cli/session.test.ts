@@ -283,7 +283,7 @@ TKLBAM_HOOK_STATE=error
       const wrong = (...args: string[]) => ending(run(program, args, { env: made.env }))[2].split('\n')[0];
       assert.equal(
         wrong('wrap'),
-        "tklbam-hooks: 'wrap' needs OPERATION -- COMMAND [ARG]…, and OPERATION is missing",
+        "tklbam-hooks: 'wrap' needs OPERATION -- COMMAND [ARG]..., and OPERATION is missing",
       );
       assert.equal(wrong('wrap', 'backup'), "tklbam-hooks: 'wrap' needs -- COMMAND, and COMMAND is missing");
       assert.equal(

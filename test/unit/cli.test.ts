@@ -49,6 +49,13 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['--help', {}, { kind: 'help', command: undefined }],
   ['run --help', {}, { kind: 'help', command: 'run' }],
   ['list -h', {}, { kind: 'help', command: 'list' }],
+  ['help', {}, { kind: 'help', command: undefined }],
+  ['help list', {}, { kind: 'help', command: 'list' }],
+  ['help --help', {}, { kind: 'help', command: undefined }],
+  ['run backup pre --only -x', {}, { ...run, only: ['-x'] }],
+  ['run backup pre --only --x --only=--json', {}, { ...run, only: ['--x', '--json'] }],
+  ['run backup pre -vv', {}, { ...run, verbose: true }],
+  ['run backup pre --cwd a=b', {}, { ...run, cwd: '/here/a=b' }],
   ['run backup pre', {}, run],
   ['run restore error', {}, { ...run, event: { operation: 'restore', state: 'error' } }],
   ['run backup pre --hooks /h', {}, local('/h')],
@@ -126,15 +133,35 @@ const errors: [string, string][] = [
   ['run backup mid', "unknown state 'mid', it is one of pre, inspect, post, error"],
   ['run backup ../../x', "unknown state '../../x', it is one of pre, inspect, post, error"],
   ['run backup pre --lsit', "unknown option '--lsit'"],
+  ['run backup pre --hook /h', "unknown option '--hook', did you mean '--hooks'?"],
+  ['run backup pre --dryrun', "unknown option '--dryrun', did you mean '--dry-run'?"],
+  ['run backup pre --tiemout 1h', "unknown option '--tiemout', did you mean '--timeout'?"],
+  ['run backup pre --dry-run=false', "option '--dry-run' takes no value"],
+  ['list --json=false', "option '--json' takes no value"],
+  ['--version=no', "option '--version' takes no value"],
+  ['--help=run', "option '--help' takes no value"],
+  ['run backup pre ---', "unknown option '---'"],
+  ['run backup pre ----', "unknown option '----'"],
+  ['run backup pre ---dry-run', "unknown option '---dry-run', did you mean '--dry-run'?"],
+  ['run backup pre -vx', "unknown option '-vx'"],
+  ['run backup pre -v=1', "unknown option '-v=1'"],
+  ['run backup pre --only', "option '--only' needs a value"],
+  ['run backup pre --only=', "option '--only' needs a value"],
+  ['status --jsno', "unknown option '--jsno', did you mean '--json'?"],
+  ['stauts', "unknown command 'stauts', did you mean 'status'?"],
+  ['recovery', "unknown command 'recovery', did you mean 'recover'?"],
+  ['backup pre', "unknown command 'backup'"],
+  ['help stauts', "unknown command 'stauts', did you mean 'status'?"],
+  ['help run list', "'help' takes no argument 'list'"],
   ['run backup pre -x', "unknown option '-x'"],
   ['run backup pre --__proto__ x', "unknown option '--__proto__'"],
-  ['run backup pre --no-verbose', "unknown option '--no-verbose'"],
+  ['run backup pre --no-verbose', "unknown option '--no-verbose', did you mean '--verbose'?"],
   ['run backup pre -', "unknown option '-'"],
   ['run backup pre --json', "'run' has no option '--json'"],
   ['fixclock backup pre --hooks /h', "'fixclock' has no option '--hooks'"],
   ['run backup pre --hooks', "option '--hooks' needs a value"],
   ['run backup pre --hooks --verbose', "option '--hooks' needs a value"],
-  ['run --hooks= backup pre', "option '--hooks=' needs a value"],
+  ['run --hooks= backup pre', "option '--hooks' needs a value"],
   ['run backup pre --hooks /a --hooks /b', "option '--hooks' is given twice"],
   [
     'run backup pre --timeout 21d',
@@ -144,7 +171,7 @@ const errors: [string, string][] = [
     'run backup pre --timeout 501h',
     "--timeout: '501h' is no duration, write it as 90s, 5m or 6h (at most 500h), or 0 for none",
   ],
-  ['enable', "'enable' needs NAME…, and NAME is missing"],
+  ['enable', "'enable' needs NAME..., and NAME is missing"],
   ['new', "'new' needs NAME, and NAME is missing"],
   ['new a b', "'new' takes no argument 'b'"],
   ['new ../x', "it takes the name of a hook, not a path: '../x'"],
@@ -186,7 +213,23 @@ test('words after -- are no options', () => {
   );
 });
 
+test('options of wrap stand before COMMAND in its help', () => {
+  assert.match(
+    help('wrap'),
+    /^Usage: tklbam-hooks wrap OPERATION \[OPTION\]\.\.\. -- COMMAND \[ARG\]\.\.\.$/m,
+  );
+});
+
+test('help of a command has what is its own, and nothing else', () => {
+  assert.doesNotMatch(help('status'), /OPERATION|STATE|a hook|COMMAND|signal/);
+  assert.doesNotMatch(help('run'), /COMMAND|75|check/);
+  assert.match(help('wrap'), /75 .*put it off/);
+});
+
 for (const command of [undefined, ...Object.keys(COMMANDS)]) {
+  test(`help of ${command ?? 'all'} is ASCII, which every terminal has`, () => {
+    assert.match(help(command), /^[\n\x20-\x7e]*$/);
+  });
   test(`help of ${command ?? 'all'} fits 80 columns`, () => {
     for (const line of help(command).split('\n')) assert.ok(line.length <= 80, line);
   });

@@ -302,7 +302,7 @@ function quoteOutput(output: string): readonly string[] {
 }
 
 function shorten(text: string): string {
-  return text.length <= 300 ? escapeControls(text) : `${escapeControls(text.slice(0, 300))}…`;
+  return text.length <= 300 ? escapeControls(text) : `${escapeControls(text.slice(0, 300))}...`;
 }
 
 /** What systemd-detect-virt(1) says: a kind of container, or `none`; undefined if it is missing or broken. */
