@@ -28,6 +28,7 @@ export function sessionDeps(
     uid: context.by.uid,
     callerEnd: () => undefined,
     interruption: () => undefined,
+    waitSeconds: 2,
     endTagged: tag =>
       end(
         taggedProcesses(tag),

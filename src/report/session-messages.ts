@@ -19,6 +19,10 @@ export function describeCommand(command: string, outcome: Outcome): string {
   return `${name} could not be started: it is not in PATH, or its interpreter is missing`;
 }
 
+/** An exception of ours, for those who are told `error` all the same. */
+export const describeBug = (bug: unknown): string =>
+  `tklbam-hooks itself failed: ${escapeControls(bug instanceof Error ? bug.message : String(bug))}`;
+
 /** The hooks that `recover` would tell, a line each. */
 export const describePending = (record: SessionRecord): string =>
   pending(record)

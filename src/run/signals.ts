@@ -1,20 +1,21 @@
-// Signals of this process: who acts on one, and what becomes of one that comes while nobody can.
-// Node.js gives all of them their default disposition before any of our code runs, and hooks too (signal(7)): whether the caller
-// ignored one cannot be seen, and is told apart by what can (`ignoresHangup`).
+// Signals to this process: who acts on one, and what becomes of one that comes while nobody can.
+// Node.js gives every signal its default disposition before any of our code runs, and hooks inherit that (signal(7)). So whether the
+// caller ignored a signal cannot be seen; terminal.ts tells from the standard streams whether it ignored a hang-up.
 
 /**
- * What a handler makes of a signal. `deferred`: it cannot act on it now, and the next handler, or the one it stands in front of, is asked.
- * `ignored`: it was seen, and nothing comes of it.
+ * What a handler makes of a signal. `deferred`: it cannot act on it now; when its work has ended, the handler below it is asked, or the
+ * next that comes. `ignored`: nothing comes of the signal.
  */
 export type Reaction = 'handled' | 'deferred' | 'ignored';
 
 export type Handler = (signal: NodeJS.Signals) => Reaction;
 
 export interface Signals {
-  /** Asks `handler` about each signal until `work` ends, beginning with those that are waiting. Handlers stack. */
+  /**
+   * Asks `handler` about each signal until `work` ends, beginning with those that nobody has acted on. Handlers stack: only the last
+   * one is asked.
+   */
   readonly during: <T>(handler: Handler, work: () => Promise<T>) => Promise<T>;
-  /** Those that nobody has acted on yet, each once. */
-  readonly waiting: () => readonly NodeJS.Signals[];
 }
 
 /** The signals that end a run. */
@@ -28,7 +29,7 @@ export interface SignalSource {
 /** From here on, these signals no longer have their default effect. */
 export function catchSignals(source: SignalSource, names: readonly NodeJS.Signals[]): Signals {
   const handlers: Handler[] = [];
-  // A set: one signal must not hide another.
+  // All of them, not the last: a USR2 must not hide a TERM.
   const waiting = new Set<NodeJS.Signals>();
   const deliver = (signal: NodeJS.Signals): void => {
     const reaction = handlers.at(-1)?.(signal) ?? 'deferred';
@@ -48,7 +49,6 @@ export function catchSignals(source: SignalSource, names: readonly NodeJS.Signal
         deliverWaiting();
       }
     },
-    waiting: () => [...waiting],
   };
 }
 

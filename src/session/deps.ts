@@ -19,6 +19,8 @@ export interface SessionDeps {
   readonly callerEnd: () => string | undefined;
   /** Why the operation is to end, though no hook has failed; undefined as long as it may go on. */
   readonly interruption: () => string | undefined;
+  /** How long to wait for a session or a recovery that is just ending, in seconds. */
+  readonly waitSeconds: number;
   /** Ends what is left of the processes with that tag in their environment. */
   readonly endTagged: (tag: readonly string[]) => Promise<void>;
   /** Whether the machine is being shut down: what fails then says nothing. */

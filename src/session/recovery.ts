@@ -21,9 +21,6 @@ export interface Recovered {
 
 const NOTHING: Recovered = { owes: false, interruption: undefined };
 
-/** How long to wait for one that is just ending, in seconds. */
-export const WAIT_SECONDS = 2;
-
 /** Every record that is there. Throws the error of a system call. */
 export const unfinished = ({ stateDirectory }: StatePaths, uid: number): Unfinished[] =>
   OPERATIONS.flatMap(operation => inspect(load(stateDirectory, operation, uid), operation));
@@ -53,7 +50,7 @@ export async function recover(
   let result = NOTHING;
   for (const operation of operations) {
     if (!hasTraces(stateDirectory, operation) || isRunning(stateDirectory, operation, deps.uid)) continue;
-    const theirs = lock(stateDirectory, operation, 'recovery', WAIT_SECONDS);
+    const theirs = lock(stateDirectory, operation, 'recovery', deps.waitSeconds);
     if (theirs === undefined) continue;
     try {
       const { owes, interruption } = await recoverLocked(theirs, stateDirectory, operation, env, deps);
@@ -75,10 +72,10 @@ const isRunning = (stateDirectory: string, operation: Operation, uid: number): b
 export function forget(
   { stateDirectory }: StatePaths,
   operation: Operation,
-  deps: Pick<SessionDeps, 'log' | 'uid'>,
+  deps: Pick<SessionDeps, 'log' | 'uid' | 'waitSeconds'>,
 ): readonly SessionRecord[] | undefined {
   if (!hasTraces(stateDirectory, operation)) return [];
-  const theirs = lock(stateDirectory, operation, 'recovery', WAIT_SECONDS);
+  const theirs = lock(stateDirectory, operation, 'recovery', deps.waitSeconds);
   if (theirs === undefined) return undefined;
   try {
     const found = load(stateDirectory, operation, deps.uid);
@@ -162,10 +159,12 @@ function believe(
 
 /** The record of a session that nobody looks after any more, as ours. Ends what is left of its running hook first. */
 async function cutOff(found: SessionRecord, theirs: Lock, deps: SessionDeps): Promise<SessionRecord> {
-  const { operation, since } = found;
+  const { operation, since, guardian } = found;
   const cause = describeCutOff(found, bootId());
   deps.tell(`tklbam-hooks: the ${operation} of ${localTime(since)} ${cause}: telling its hooks`);
   if (theirs.left?.includes(`TKLBAM_HOOK_SESSION=${found.session}`)) await deps.endTagged(theirs.left);
   const error = found.error ?? `the ${operation} ${cause}`;
-  return { ...found, guardian: deps.self, state: 'error', error };
+  // Seconds since an earlier boot say nothing.
+  const uptime = guardian.boot === bootId() ? found.uptime : null;
+  return { ...found, uptime, guardian: deps.self, state: 'error', error };
 }

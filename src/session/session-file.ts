@@ -130,7 +130,8 @@ function isRecord(found: unknown): found is SessionRecord {
   const { session, operation, since, uptime, guardian, caller, state, sources, keyrings, timeoutMs } = found;
   const { carriedEnv, started, error, failed } = found;
   return (
-    [session, since, failed].every(isLine) &&
+    [session, since].every(isLine) &&
+    isText(failed) &&
     (operation === 'backup' || operation === 'restore') &&
     !Number.isNaN(Date.parse(String(since))) &&
     (uptime === null || isCount(uptime)) &&
@@ -168,8 +169,10 @@ const isStarted = (value: unknown): boolean =>
 const isCount = (value: unknown): boolean =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;
 
-/** Text that can be in an environment. */
-const isLine = (value: unknown): value is string => typeof value === 'string' && !/[\n\0]/.test(value);
+/** Text that can be in an environment: the name of a file may have more than a line. */
+const isText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');
+
+const isLine = (value: unknown): value is string => isText(value) && !value.includes('\n');
 
 const isPath = (value: unknown): boolean =>
   typeof value === 'string' && value.startsWith('/') && !value.includes('\0');

@@ -4,7 +4,12 @@ import { OPERATIONS } from '../cli/grammar.ts';
 import { plan } from '../hooks/plan.ts';
 import { EX_TEMPFAIL, exitStatus, isDeferred } from '../report/exit-status.ts';
 import { findTrouble } from '../report/messages.ts';
-import { describeChanges, describeHolder, describeStateFault } from '../report/session-messages.ts';
+import {
+  describeBug,
+  describeChanges,
+  describeHolder,
+  describeStateFault,
+} from '../report/session-messages.ts';
 import { describeRefusal } from '../report/verdicts.ts';
 import { errnoOf } from '../system/errno.ts';
 import { bootId, uptime } from '../system/machine.ts';
@@ -28,7 +33,7 @@ import type { SessionDeps } from './deps.ts';
 import { type Lock, lock, purposeOf } from './flock.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { notify, notifyAlways, observe, sessionEntry } from './notify.ts';
-import { recover, recoverLocked, WAIT_SECONDS } from './recovery.ts';
+import { recover, recoverLocked } from './recovery.ts';
 import { CARRIED, load, owing, refuseStateDirectory, removeUnsaved } from './session-file.ts';
 
 /** What the caller gets for each state that it has come to. */
@@ -76,7 +81,11 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
   const advance = async (stage: Stage, cwd: string, env: Environment): Promise<Answer> => {
     if (phase.kind === 'idle') {
       const first = newRecord(settings, env, deps);
-      const begun = await begin(settings, first, env, deps);
+      const begun = await begin(settings, first, env, deps).catch((bug: unknown) => {
+        phase = { kind: 'over' };
+        deps.log.write(sessionEntry(first, 'turned-away', describeBug(bug), bootId()));
+        throw bug;
+      });
       if ('error' in begun) return turnAway(first, begun, env);
       phase = { kind: 'open', stage, env, ...begun };
     }
@@ -95,10 +104,10 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       await close(cause, isPutOff ? 'put-off' : 'failed');
       const status = isPutOff ? EX_TEMPFAIL : exitStatus(report) || 1;
       return { status, error: cause.error, results: report.results };
-    } catch (error) {
-      const bug = error instanceof Error ? error.message : String(error);
-      await close({ error: `tklbam-hooks itself failed: ${bug}`, failed: '' }, 'failed');
-      throw error;
+    } catch (bug) {
+      // The first exception is the one to tell: to close the session may meet it again.
+      await close({ error: describeBug(bug), failed: '' }, 'failed').catch(() => undefined);
+      throw bug;
     }
   };
 
@@ -136,21 +145,23 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       const started = ledger.record().started.filter(each => each.path !== path);
       ledger.trySave({ ...ledger.record(), started });
     });
+    // Whether the hook that runs is in the record for the first time.
     let isNew = false;
     return deps.perform(whole, {
       starts: step => {
         const { path } = step.hook;
         const record = ledger.record();
-        isNew = !record.started.some(each => each.path === path);
-        if (isNew) {
-          const started = [...record.started, { path, attempts: 0, isSettled: false }];
-          const next = { ...record, started };
-          if (whole.stopAtFailure) {
-            const defect = saveOr(ledger, next);
-            if (defect !== undefined) return defect;
-          } else ledger.trySave(next);
-        }
-        return seen.starts(withTrouble(step, { plan: whole, results, interruption: undefined }));
+        const ready = seen.starts(withTrouble(step, { plan: whole, results, interruption: undefined }));
+        isNew = false;
+        if (record.started.some(each => each.path === path)) return ready;
+        const started = [...record.started, { path, attempts: 0, isSettled: false }];
+        const next = { ...record, started };
+        if (whole.stopAtFailure) {
+          const defect = saveOr(ledger, next);
+          if (defect !== undefined) return defect;
+        } else ledger.trySave(next);
+        isNew = true;
+        return ready;
       },
       ended: seen.ended,
     });
@@ -160,19 +171,18 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     if (phase.kind !== 'open') return;
     const { ledger, lock, env } = phase;
     phase = { kind: 'closing' };
+    const nothingRan = ledger.record().started.length === 0 && outcome === 'failed';
     try {
-      const { started } = ledger.record();
       if (trouble !== undefined) {
         ledger.trySave({ ...ledger.record(), ...trouble, state: 'error' });
         await notify(ledger, env, deps);
       }
-      const nothingRan = started.length === 0 && outcome === 'failed';
+    } finally {
+      phase = { kind: 'over' };
       const error = trouble?.error ?? null;
       // On disk before the record goes.
       deps.log.write(sessionEntry(ledger.record(), nothingRan ? 'turned-away' : outcome, error, bootId()));
       ledger.end(trouble === undefined);
-    } finally {
-      phase = { kind: 'over' };
       removeUnsaved(stateDirectory, operation);
       lock.close();
     }
@@ -312,10 +322,10 @@ const isSystemError = (error: unknown): boolean =>
 async function waitForLock(
   stateDirectory: string,
   { operation }: SessionRecord,
-  { tell, interruption, callerEnd }: SessionDeps,
+  { tell, interruption, callerEnd, waitSeconds }: SessionDeps,
 ): Promise<Lock | undefined> {
   for (let round = 0; ; round++) {
-    const mine = lock(stateDirectory, operation, 'recovery', WAIT_SECONDS);
+    const mine = lock(stateDirectory, operation, 'recovery', waitSeconds);
     if (mine !== undefined || purposeOf(stateDirectory, operation) !== 'recovery') return mine;
     // So that signals, and the end of the caller, are heard.
     await sleep(1);

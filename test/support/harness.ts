@@ -7,20 +7,20 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { bundle, executable, node } from './built.ts';
 import { repository } from './repository.ts';
+import { scratch, scratchDirectories } from './scratch.ts';
+
+export { cacheDirectory, scratch } from './scratch.ts';
 
 /** A form of the program: the words that start it. */
 export interface Program {
@@ -51,24 +51,6 @@ function forms(): readonly Program[] {
 function words(text: string): [string, ...string[]] {
   const [first = '', ...rest] = text.split(' ');
   return [first, ...rest];
-}
-
-/** Where scratch directories and caches are: below no directory that others can write, as /tmp is. */
-export const cacheDirectory = join(
-  process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
-  'tklbam-hooks-test',
-);
-
-const made: string[] = [];
-
-/** A directory of the test's own, gone after it. */
-export function scratch(t: TestContext): string {
-  mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
-  const directory = mkdtempSync(join(cacheDirectory, 'run-'));
-  chmodSync(directory, 0o755);
-  made.push(directory);
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
 }
 
 /** A hooks directory in a scratch directory. */
@@ -268,10 +250,10 @@ if (process.env.NODE_TEST_CONTEXT !== undefined) after(assertNothingIsLeft);
 async function assertNothingIsLeft(): Promise<void> {
   // What was killed is there until the kernel has taken it down.
   await until('no process is left', () => marked(`TEST_RUN=${RUN}`).length === 0);
-  assert.deepEqual(made.filter(existsSync), [], 'directories are left');
+  assert.deepEqual(scratchDirectories.filter(existsSync), [], 'directories are left');
   const mounts = existsSync('/proc/self/mountinfo') ? readFileSync('/proc/self/mountinfo', 'utf8') : '';
   assert.deepEqual(
-    mounts.split('\n').filter(line => made.some(directory => line.includes(directory))),
+    mounts.split('\n').filter(line => scratchDirectories.some(directory => line.includes(directory))),
     [],
     'mounts are left',
   );
