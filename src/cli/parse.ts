@@ -220,7 +220,7 @@ function parseCommand(words: readonly string[]): [string, ...string[]] {
   const [file, ...args] = words;
   if (file === undefined || file === '')
     throw new UsageError("'wrap' needs -- COMMAND, and COMMAND is missing");
-  if (words.some(word => word.includes('\ufffd'))) throw new UsageError('COMMAND is not valid UTF-8');
+  if (file.includes('\ufffd')) throw new UsageError('the name of COMMAND is not valid UTF-8');
   return [file, ...args];
 }
 

@@ -3,6 +3,7 @@ import { escapeControls } from '../cli/text.ts';
 import { commandStatus, EX_TEMPFAIL, NOT_FOUND } from '../report/exit-status.ts';
 import { describeCommand, describeDeferral } from '../report/session-messages.ts';
 import { command } from '../run/execute.ts';
+import { type Carried, carryRawWords, readRawWords } from '../run/raw-words.ts';
 import { ENDING, type Handler, type Signals } from '../run/signals.ts';
 import type { Terminal } from '../run/terminal.ts';
 import { openSession } from '../session/session.ts';
@@ -31,6 +32,13 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
     const where = name.includes('/') ? '' : ` in PATH (${searchPath(env.PATH)})`;
     tell(`tklbam-hooks: '${escapeControls(name)}' ${why}${where}, no hook was run`);
     return file;
+  }
+  const carried = carryRawWords([file, ...args], context.callerEnv, readRawWords);
+  if (carried === undefined) {
+    tell(
+      'tklbam-hooks: an argument of COMMAND is not valid UTF-8, and without /proc it cannot be passed on, no hook was run',
+    );
+    return 2;
   }
   closeInherited();
   context.leaveDirectory();
@@ -73,7 +81,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
         if (inspect.status !== 0) return conclude(inspect.status);
       }
       session.runs(escapeControls(name));
-      const outcome = await runCommand([file, ...args], request, context, signals, terminal, signal => {
+      const outcome = await runCommand(carried, request, signals, terminal, signal => {
         received ??= signal;
       });
       const status = commandStatus(outcome);
@@ -93,9 +101,8 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
 
 /** Runs the command; what ends us ends it first. */
 function runCommand(
-  words: readonly [string, ...string[]],
+  { words, env }: Carried,
   { cwd }: WrapRequest,
-  { callerEnv }: Context,
   signals: Signals,
   terminal: Terminal,
   note: (signal: NodeJS.Signals) => void,
@@ -111,7 +118,7 @@ function runCommand(
       return 'handled';
     },
     () =>
-      command(words, cwd, callerEnv, launch, sender => {
+      command(words, cwd, env, launch, sender => {
         send = sender;
       }),
   );

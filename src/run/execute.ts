@@ -6,6 +6,7 @@ import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step } 
 import { startDefect, startIn } from './directory.ts';
 import { type Launch, launchWords } from './launch.ts';
 import { end, track } from './process-tree.ts';
+import { carryRawWords, readRawWords } from './raw-words.ts';
 import type { Cancellation } from './signals.ts';
 import type { Terminal } from './terminal.ts';
 import { type Watchdog, watchdog } from './watchdog.ts';
@@ -64,10 +65,13 @@ async function run(
   // operation it is more important that a terminal which goes away does not take the hook with it.
   const hasOwnGroup = !terminal.isThere || state === 'post' || state === 'error';
   const startedMs = performance.now();
-  const [file = '', ...args] = [...launchWords(setting), step.hook.path, ...step.args];
+  const hook = [step.hook.path, ...step.args] as const;
+  // Of what is not ours, such as what a caller of `session` says, the bytes are not known.
+  const { words, env } = carryRawWords(hook, step.env, readRawWords) ?? { words: hook, env: step.env };
+  const [file = '', ...args] = [...launchWords(setting), ...words];
   const options = {
     cwd: startIn(step.cwd),
-    env: step.env,
+    env,
     extendEnv: false,
     stdio: streams(setting, state),
     buffer: false,

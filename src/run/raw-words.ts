@@ -1,0 +1,74 @@
+// Arguments and variables that are not UTF-8, carried through as they are: Node.js decodes those that it gets, and encodes those that it
+// gives. A small perl(1), which every Debian has, is handed their bytes as digits, and becomes the program by one exec(2).
+import { readFileSync } from 'node:fs';
+import { decodeBytes } from '../system/bytes.ts';
+import { attempt } from '../system/errno.ts';
+import type { Environment } from '../types.ts';
+
+/** Of our own process, a character for each byte (latin1): as we were started, not as Node.js has it. Empty without /proc. */
+export interface RawWords {
+  readonly argv: readonly string[];
+  readonly environ: readonly string[];
+}
+
+export function readRawWords(): RawWords {
+  const read = (name: string): string[] =>
+    (attempt(() => readFileSync(`/proc/self/${name}`, 'latin1')) ?? '').split('\0').slice(0, -1);
+  return { argv: read('cmdline'), environ: read('environ') };
+}
+
+/** What is to be started in place of a program. */
+export interface Carried {
+  readonly words: readonly [string, ...string[]];
+  readonly env: Environment;
+}
+
+const PERL = '/usr/bin/perl';
+const SCRIPT = `delete $ENV{PERL_BADLANG};
+for (splice @ARGV, 0, shift) { my ($name, $value) = split /=/, pack('H*', $_), 2; $ENV{$name} = $value }
+my @words = map { pack 'H*', $_ } @ARGV;
+exec { $words[0] } @words;
+my $error = $! + 0;
+print STDERR "$words[0]: $!\\n";
+exit($error == 2 ? 127 : 126);`;
+
+/**
+ * Those of `args` that are not UTF-8 stand in the same places at the end of our own, and such variables of `env` are ours. Unchanged if all of
+ * it is UTF-8; undefined if something is not and its bytes are not known. The name of the program has to be UTF-8. Reads no more than it has to.
+ */
+export function carryRawWords(
+  [file, ...args]: readonly [string, ...string[]],
+  env: Environment,
+  read: () => RawWords,
+): Carried | undefined {
+  const isLossy = (text: string): boolean => text.includes('\ufffd');
+  const lossy = Object.entries(env).filter(([name, value]) => isLossy(name) || isLossy(value));
+  if (!args.some(isLossy) && lossy.length === 0) return { words: [file, ...args], env };
+
+  const raw = read();
+  const own = args.length === 0 ? [] : raw.argv.slice(-args.length);
+  const entries = lossy.map(([name, value]) =>
+    raw.environ.find(entry => decodeBytes(entry) === `${name}=${value}`),
+  );
+  const isKnown = args.every((arg, index) => !isLossy(arg) || decodeBytes(own[index] ?? '') === arg);
+  if (!isKnown || entries.includes(undefined)) return undefined;
+
+  // perl itself obeys some that begin so.
+  const isPerls = (name: string): boolean => name.startsWith('PERL');
+  const plain = Object.entries(env).filter(
+    ([name, value]) => !isPerls(name) && !isLossy(name) && !isLossy(value),
+  );
+  const perls = Object.entries(env).filter(([name, value]) => isPerls(name) && !isLossy(value));
+  const variables = [
+    ...entries.map(entry => hex(entry ?? '', 'latin1')),
+    ...perls.map(([name, value]) => hex(`${name}=${value}`, 'utf8')),
+  ];
+  const words = args.map((arg, index) => (isLossy(arg) ? hex(own[index] ?? '', 'latin1') : hex(arg, 'utf8')));
+  return {
+    words: [PERL, '-e', SCRIPT, '--', String(variables.length), ...variables, hex(file, 'utf8'), ...words],
+    env: { ...Object.fromEntries(plain), PERL_BADLANG: '0' },
+  };
+}
+
+const hex = (text: string, encoding: 'latin1' | 'utf8'): string =>
+  Buffer.from(text, encoding).toString('hex');
