@@ -51,6 +51,8 @@ const CONTENTS: Readonly<Record<string, string>> = {
   './usr/share/doc/tklbam-hooks/examples/00-report': '-rwxr-xr-x',
   './usr/share/doc/tklbam-hooks/examples/20-disk-space': '-rwxr-xr-x',
   './usr/share/doc/tklbam-hooks/examples/30-service': '-rwxr-xr-x',
+  './usr/share/doc/tklbam-hooks/examples/40-postgresql': '-rwxr-xr-x',
+  './usr/share/doc/tklbam-hooks/examples/40-sqlite': '-rwxr-xr-x',
   './usr/share/doc/tklbam-hooks/examples/50-package-list': '-rwxr-xr-x',
   './usr/share/doc/tklbam-hooks/third-party-licences.gz': '-rw-r--r--',
   './usr/share/lintian/overrides/tklbam-hooks': '-rw-r--r--',
