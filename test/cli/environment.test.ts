@@ -8,6 +8,8 @@ import { ending, hooksDirectory, install, programs, run, scratch } from '../supp
 for (const program of programs.filter(({ name }) => name !== 'bundle')) {
   for (const [variable, value] of [
     ['NODE_OPTIONS', '--require=DIR/evil.cjs'],
+    // All sets of messages, that about started processes with their environments among them.
+    ['NODE_DEBUG', '*'],
     ['NODE_REDIRECT_WARNINGS', 'DIR/written'],
     ['NODE_ICU_DATA', 'DIR'],
     ['NODE_PATH', 'DIR'],
