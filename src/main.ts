@@ -3,13 +3,14 @@ import { readFileSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { help } from './cli/help.ts';
 import { parse } from './cli/parse.ts';
+import { escapeControls } from './cli/text.ts';
 import { UsageError } from './cli/usage-error.ts';
 import type { Answer, Context, Ending } from './commands/context.ts';
 import { catchSignals, ENDING } from './run/signals.ts';
 import { lookForTerminal } from './run/terminal.ts';
 import { END_ORPHAN } from './run/watchdog.ts';
 import { DEFAULTS_FILE, readDefaults } from './system/defaults.ts';
-import { attempt, describeErrno, errnoOf } from './system/errno.ts';
+import { attempt, describeErrno, describeSystemError, errnoOf } from './system/errno.ts';
 import type { Environment, Request } from './types.ts';
 
 /** From package.json, put in by build/bundle.ts. */
@@ -115,6 +116,9 @@ function makeContext(env: Environment, defaults: Environment, callerEnv: Environ
     print: text => (print(text) ? 0 : 1),
     write: print,
     tell,
+    passOn: data => {
+      write(2, data);
+    },
     tellError: line => tell(red(line)),
     listen: (more = []) => ({
       signals: catchSignals(process, [...ENDING, ...more]),
@@ -161,8 +165,8 @@ function red(text: string): string {
  * The name of the error that kept all from being written; undefined for none. Not through `process.stderr`: loading streams is slow, and one whose reader went away would end
  * the run, with services still stopped.
  */
-function write(fd: 1 | 2, text: string): string | undefined {
-  let rest = Buffer.from(text);
+function write(fd: 1 | 2, text: string | Buffer): string | undefined {
+  let rest = typeof text === 'string' ? Buffer.from(text) : text;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));
@@ -184,7 +188,9 @@ function finish(ending: Ending): void {
 }
 
 main().then(finish, (error: unknown) => {
+  const fault = describeSystemError(error);
   if (error instanceof UsageError) tell(`tklbam-hooks: ${error.message}\nTry 'tklbam-hooks --help'.`);
+  else if (fault !== undefined) tell(`tklbam-hooks: ${escapeControls(fault)}`);
   else tell(`tklbam-hooks: this is a bug: ${error instanceof Error ? error.stack : String(error)}`);
   finish(error instanceof UsageError ? 2 : 1);
 });

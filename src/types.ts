@@ -428,6 +428,8 @@ export interface Result {
   readonly step: Step;
   readonly outcome: Outcome;
   readonly durationMs: number;
+  /** The last lines that it wrote to standard error, where they are kept; empty otherwise. */
+  readonly output: string;
 }
 
 /** What went wrong in a session. */
@@ -468,6 +470,8 @@ export interface HookEntry extends ResultEntry {
   readonly operation: Operation;
   readonly state: State;
   readonly hook: string;
+  /** The last lines that it wrote to standard error, if it failed; absent if there are none, or they are not kept. */
+  readonly output?: string;
 }
 
 /**

@@ -21,7 +21,9 @@ export interface Context {
   readonly write: (text: string) => boolean;
   /** Writes a line to standard error. */
   readonly tell: (line: string) => void;
-  /** The same, in red on a terminal. */
+  /** Writes bytes to standard error as they are. */
+  readonly passOn: (data: Buffer) => void;
+  /** A line, in red on a terminal. */
   readonly tellError: (line: string) => void;
   /** Looks for a terminal, and catches the signals that end a run, and these. At most once. */
   readonly listen: (more?: readonly NodeJS.Signals[]) => {

@@ -57,6 +57,6 @@ export async function recover(request: RecoverRequest, context: Context): Promis
     }
     return status;
   } finally {
-    await deps.log.close();
+    await deps.close();
   }
 }

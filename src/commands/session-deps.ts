@@ -1,8 +1,10 @@
 // What a session needs of this process.
 import { loadHooks } from '../hooks/load.ts';
+import { type OutputTail, openOutputTail } from '../run/output-tail.ts';
 import { performer, type Stagehands } from '../run/perform.ts';
 import { end, processId, taggedProcesses } from '../run/process-tree.ts';
 import type { SessionDeps } from '../session/deps.ts';
+import { sessionsDirectory } from '../session/flock.ts';
 import { openLog } from '../session/log.ts';
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 import { isGoingDown } from '../system/shutdown.ts';
@@ -14,15 +16,26 @@ export function sessionDeps(
   hands: Pick<Stagehands, 'setting' | 'signals' | 'reaction' | 'callerGone' | 'isAnswered'>,
   context: Context,
   ends: Partial<Pick<SessionDeps, 'callerEnd' | 'interruption'>> = {},
-): SessionDeps {
+): SessionDeps & { readonly close: () => Promise<void> } {
+  const log = openLog(statePaths.log, context.tell);
+  let tail: OutputTail | undefined;
+  const openTail = (): OutputTail | undefined => {
+    if (context.env.TKLBAM_HOOKS_KEEP_OUTPUT === 'no') return undefined;
+    tail = openOutputTail(sessionsDirectory(statePaths.stateDirectory), context.pid, context.passOn);
+    return tail;
+  };
   return {
+    close: async () => {
+      tail?.close();
+      await log.close();
+    },
     loadHooks: settings => loadHooks(settings, context.by),
-    perform: performer({ ...hands, verbose, tell: context.tell, tellError: context.tellError }),
+    perform: performer({ ...hands, openTail, verbose, tell: context.tell, tellError: context.tellError }),
     tell: context.tell,
     tellTurnedAway: error => {
       if (!hands.isAnswered?.()) context.tellError(`HookError: ${error}`);
     },
-    log: openLog(statePaths.log, context.tell),
+    log,
     self: processId(context.pid),
     caller: context.parent,
     uid: context.by.uid,

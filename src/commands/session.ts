@@ -64,6 +64,6 @@ export async function session(request: SessionRequest, context: Context): Promis
     );
     return status !== 0 && terminated.signal.aborted ? 'SIGTERM' : status;
   } finally {
-    await deps.log.close();
+    await deps.close();
   }
 }

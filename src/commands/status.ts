@@ -8,5 +8,5 @@ import type { Context } from './context.ts';
 export async function status({ statePaths, json }: StatusRequest, { by, print }: Context): Promise<number> {
   const sessions = unfinished(statePaths, by.uid);
   const entries = readLog(statePaths.log);
-  return print(json ? statusJson(sessions, entries) : statusText(sessions, entries));
+  return print(json ? statusJson(sessions, entries) : statusText(sessions, entries, new Date()));
 }

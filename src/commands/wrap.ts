@@ -95,7 +95,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
       return conclude(status);
     });
   } finally {
-    await deps.log.close();
+    await deps.close();
   }
 }
 

@@ -116,13 +116,17 @@ export function describeHolder(operation: Operation, record: SessionRecord | und
     : `another ${operation} session is running: ${describeGuardian(record)}; no hook was run`;
 }
 
+/** As POSIX writes a zone, `CET-1CEST`: Node.js knows the names of zones alone, and takes that for UTC. */
+const POSIX_ZONE = /^:?(?:[A-Za-z]{3,}|<[^>]+>)[-+]?\d/;
+
 /** As `date '+%F %T'` has it. */
 export function localTime(iso: string): string {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return escapeControls(iso);
   const two = (value: number): string => String(value).padStart(2, '0');
   const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-');
-  return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')}`;
+  const zone = POSIX_ZONE.test(process.env.TZ ?? '') ? ' UTC' : '';
+  return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')}${zone}`;
 }
 
 export const operationOf = (each: Unfinished): Operation =>

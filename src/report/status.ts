@@ -9,12 +9,16 @@ interface Last extends SessionEntry {
   readonly hooks: readonly HookEntry[];
 }
 
+/** What becomes of a session after its end. */
+const LATER: readonly string[] = ['owing', 'settled', 'forgotten'];
+
 /** Of each operation that has any, `entries` being oldest first. */
 function lastOfEach(entries: readonly LogEntry[]): Last[] {
   const operations: readonly Operation[] = ['backup', 'restore'];
   return operations.flatMap(operation => {
     const last = entries.findLast(
-      (entry): entry is SessionEntry => entry.type === 'session' && entry.operation === operation,
+      (entry): entry is SessionEntry =>
+        entry.type === 'session' && entry.operation === operation && !LATER.includes(entry.outcome),
     );
     if (last === undefined) return [];
     const hooks = entries.filter(
@@ -24,8 +28,10 @@ function lastOfEach(entries: readonly LogEntry[]): Last[] {
   });
 }
 
-export function statusText(sessions: readonly Unfinished[], entries: readonly LogEntry[]): string {
-  const blocks = [...sessions.map(describeUnfinished), ...lastOfEach(entries).map(describeLast)];
+/** Verdicts first: an operation that runs, was cut off or owes something, and how the last one of each ended; a row for each hook. */
+export function statusText(sessions: readonly Unfinished[], entries: readonly LogEntry[], now: Date): string {
+  const lasts = lastOfEach(entries).map(last => describeLast(last, now));
+  const blocks = [...sessions.map(describeUnfinished), ...lasts];
   return blocks.length === 0
     ? 'No backup or restore is running, and none is in the log.\n'
     : blocks.join('\n');
@@ -35,17 +41,20 @@ function describeUnfinished(each: Unfinished): string {
   const operation = operationOf(each);
   switch (each.kind) {
     case 'unreadable':
-      return `${operation}: cut off, and its record cannot be understood ('tklbam-hooks recover' sets it aside)\n`;
+      return `${operation}: CUT OFF, and its record cannot be understood ('tklbam-hooks recover' sets it aside)\n`;
     case 'copy':
       return `${operation}: a record is there that came with a restore or a copy ('tklbam-hooks recover' sets it aside)\n`;
-    case 'running':
-      return `${operation}: running (${each.record.command === null ? each.record.state : `'${each.record.command}'`}), ${describeGuardian(each.record)}\n`;
+    case 'running': {
+      const { command, state } = each.record;
+      const what = command === null ? state : `'${escapeControls(command)}'`;
+      return `${operation}: running (${what}), ${describeGuardian(each.record)}\n`;
+    }
     case 'cut-off': {
       const { record } = each;
       const rows = pending(record).map(({ path }) => `  ${escapeControls(path)}\n`);
       const waiting = rows.length === 0 ? '' : `, and tells these hooks:\n${rows.join('')}`;
       const began = `(${describeProgressOf(record)}), ${describeGuardian(record)}`;
-      return `${operation}: cut off ${began}; 'tklbam-hooks recover' finishes it${waiting || '\n'}`;
+      return `${operation}: CUT OFF ${began}; 'tklbam-hooks recover' finishes it${waiting || '\n'}`;
     }
     case 'owing': {
       const rows = owing(each.record).map(({ path, attempts }) => {
@@ -53,25 +62,70 @@ function describeUnfinished(each: Unfinished): string {
           attempts >= MOST_ATTEMPTS
             ? `see to it by hand, then 'tklbam-hooks recover --forget ${operation}'`
             : "'tklbam-hooks recover' tells it again";
-        return `  ${escapeControls(path)} (failed ${attempts} of ${MOST_ATTEMPTS} times; ${next})\n`;
+        return `! ${escapeControls(path)} (failed ${attempts} of ${MOST_ATTEMPTS} times; ${next})\n`;
       });
       const what = `the one of ${localTime(each.record.since)} failed, and these hooks are still owed 'error'`;
-      return `${operation}: ${what}:\n${rows.join('')}`;
+      return `${operation}: OWING, ${what}:\n${rows.join('')}`;
     }
   }
 }
 
-function describeLast({ operation, time, seconds, outcome, error, hooks }: Last): string {
-  const rows = hooks.map(
-    each =>
-      `  ${each.state.padEnd(7)} ${each.seconds.toFixed(1).padStart(8)} s  ${describeOutcome(each).padEnd(14)}  ${escapeControls(each.hook)}\n`,
+/** Rows for hooks that did nothing wrong; what is above is counted. */
+const MOST_ROWS = 12;
+
+function describeLast({ operation, time, seconds, outcome, error, hooks }: Last, now: Date): string {
+  const names = [...new Set(hooks.map(({ hook }) => hook))];
+  const rows = names.map(name =>
+    hookRow(
+      name,
+      hooks.filter(({ hook }) => hook === name),
+    ),
   );
+  const [bad, good] = [rows.filter(({ isBad }) => isBad), rows.filter(({ isBad }) => !isBad)];
+  const rest = good.length - MOST_ROWS;
+  const text = [...bad, ...good.slice(0, MOST_ROWS)].map(row => row.text).join('');
+  const more = rest > 0 ? `  and ${rest} more, without a failure\n` : '';
+  const verdict = outcome === 'succeeded' ? 'good' : outcome === 'put-off' ? 'put off' : 'FAILED';
   const why = error === null ? '' : `: ${escapeControls(error)}`;
-  return `last ${operation}: ${localTime(time)}, ${seconds} s, ${outcome}${why}\n${rows.join('')}`;
+  const when = `${localTime(time)} (${ago(now.getTime() - Date.parse(time))}), took ${seconds} s`;
+  return `${operation}: ${verdict}, ${when}${why}\n${text}${more}`;
+}
+
+function hookRow(
+  name: string,
+  entries: readonly HookEntry[],
+): { readonly isBad: boolean; readonly text: string } {
+  const isBad = entries.some(({ outcome }) => outcome !== 'succeeded');
+  const states = entries.map(each => {
+    const how = each.outcome === 'succeeded' ? '' : `${describeOutcome(each)}, `;
+    return `${escapeControls(each.state)} ${how}${each.seconds.toFixed(1)} s`;
+  });
+  const output = entries.flatMap(each => (each.output ?? '').split('\n').filter(Boolean));
+  const said = output
+    .slice(-MOST_LINES)
+    .map(line => `      | ${line}\n`)
+    .join('');
+  return { isBad, text: `${isBad ? '!' : ' '} ${escapeControls(name)}: ${states.join('; ')}\n${said}` };
+}
+
+/** Of what a failed hook said; the log has more. */
+const MOST_LINES = 5;
+
+/** In the largest unit that it has at least two of. */
+function ago(ms: number): string {
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['min', 60_000],
+  ] as const;
+  const [unit, size] = units.find(([, each]) => ms >= 2 * each) ?? ['s', 1000];
+  return ms < 0 ? 'in the future' : `${Math.floor(ms / size)} ${unit} ago`;
 }
 
 const describeOutcome = ({ outcome, status, signal }: HookEntry): string =>
-  outcome === 'failed' ? `exit status ${status}` : outcome === 'killed' ? `${signal}` : outcome;
+  escapeControls(
+    outcome === 'failed' ? `exit status ${status}` : outcome === 'killed' ? `${signal}` : outcome,
+  );
 
 export function statusJson(sessions: readonly Unfinished[], entries: readonly LogEntry[]): string {
   const unfinished = sessions.map(each => {
@@ -90,5 +144,5 @@ export function statusJson(sessions: readonly Unfinished[], entries: readonly Lo
       error: record?.error ?? null,
     };
   });
-  return `${JSON.stringify({ sessions: unfinished, last: lastOfEach(entries) }, undefined, 2)}\n`;
+  return `${JSON.stringify({ version: 2, sessions: unfinished, last: lastOfEach(entries) }, undefined, 2)}\n`;
 }

@@ -5,6 +5,7 @@ import { isDead } from '../system/descriptors.ts';
 import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step } from '../types.ts';
 import { startDefect, startIn } from './directory.ts';
 import { type Launch, launchWords } from './launch.ts';
+import type { OutputTail } from './output-tail.ts';
 import { end, track } from './process-tree.ts';
 import { carryRawWords, readRawWords } from './raw-words.ts';
 import type { Cancellation } from './signals.ts';
@@ -30,6 +31,7 @@ export async function execute(
   setting: Setting,
   cancellation: Cancellation,
   observer: Observer,
+  tail?: OutputTail,
 ): Promise<Report> {
   const dog = plan.steps.some(({ timeoutMs }) => timeoutMs !== undefined) ? watchdog() : undefined;
   const results: Result[] = [];
@@ -38,9 +40,9 @@ export async function execute(
     const step = observer.starts(planned);
     let result: Result;
     if ('kind' in step) {
-      result = { step: planned, outcome: { kind: 'not-started', defect: step }, durationMs: 0 };
+      result = { step: planned, outcome: { kind: 'not-started', defect: step }, durationMs: 0, output: '' };
     } else {
-      result = await run(step, setting, cancellation, dog);
+      result = await run(step, setting, cancellation, dog, tail);
     }
     results.push(result);
     observer.ended(result);
@@ -55,6 +57,7 @@ async function run(
   setting: Setting,
   { stop, hurry }: Cancellation,
   dog: Watchdog | undefined,
+  tail: OutputTail | undefined,
 ): Promise<Result> {
   // Here, not above: a run without hooks need not load it.
   const { execa } = await import('execa');
@@ -73,7 +76,7 @@ async function run(
     cwd: startIn(step.cwd),
     env,
     extendEnv: false,
-    stdio: streams(setting, state),
+    stdio: streams(setting, state, tail?.fd),
     buffer: false,
     reject: false,
     detached: hasOwnGroup,
@@ -117,16 +120,23 @@ async function run(
   child.nodeChildProcess.unref();
   release();
   dog?.ended();
-  return { step, outcome: last, durationMs: performance.now() - startedMs };
+  const durationMs = performance.now() - startedMs;
+  return { step, outcome: last, durationMs, output: tail?.take() ?? '' };
 }
 
 type Output = 'ignore' | 1 | 2;
 
 /** Of a hook. What has to start again what was stopped must not fail because nobody is there any more to read what it says. */
-function streams({ streams }: Setting, state: State): ['inherit' | 'ignore', Output, Output] {
+function streams(
+  { streams }: Setting,
+  state: State,
+  stderr: number | undefined,
+): ['inherit' | 'ignore', Output, Output] {
   const output = (fd: 1 | 2): Output => (state === 'error' && isDead(fd) ? 'ignore' : fd);
-  if (streams === 'inherited') return ['inherit', output(1), output(2)];
-  return [isatty(0) ? 'inherit' : 'ignore', output(2), output(2)];
+  // execa takes every descriptor, and has types for the standard ones alone.
+  const error = (stderr ?? output(2)) as Output;
+  if (streams === 'inherited') return ['inherit', output(1), error];
+  return [isatty(0) ? 'inherit' : 'ignore', output(2), error];
 }
 
 /** A program that is not a hook, in our process group and with all that we have. */

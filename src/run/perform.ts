@@ -12,6 +12,7 @@ import {
 import type { Plan, Report, State } from '../types.ts';
 import { execute, type Observer, type Setting } from './execute.ts';
 import { restoreOpenFilesLimit } from './launch.ts';
+import type { OutputTail } from './output-tail.ts';
 import { cancelOnSignal, type Reaction, type Signals } from './signals.ts';
 
 export interface Stagehands {
@@ -23,6 +24,8 @@ export interface Stagehands {
   readonly callerGone?: AbortSignal;
   /** Whether the first error is told by whoever asked, since it gets it as an answer. */
   readonly isAnswered?: () => boolean;
+  /** Opens what keeps the end of the hooks' standard error; at most once, before the first hook. */
+  readonly openTail?: () => OutputTail | undefined;
   readonly verbose: boolean;
   readonly tell: (line: string) => void;
   readonly tellError: (line: string) => void;
@@ -32,6 +35,7 @@ export interface Stagehands {
 export function performer(hands: Stagehands): (plan: Plan, observer: Observer) => Promise<Report> {
   const { setting, signals, verbose, tell, tellError } = hands;
   let limits: Promise<void> | undefined;
+  let tail: OutputTail | undefined;
   return async (plan, observer) => {
     const { state } = plan.event;
     let hasFailed = false;
@@ -65,9 +69,12 @@ export function performer(hands: Stagehands): (plan: Plan, observer: Observer) =
         if (gone?.aborted) terminate();
         else gone?.addEventListener('abort', terminate, { once: true, signal: stopWaiting.signal });
         try {
-          if (plan.steps.length > 0) limits ??= restoreOpenFilesLimit();
+          if (plan.steps.length > 0) {
+            limits ??= restoreOpenFilesLimit();
+            tail ??= hands.openTail?.();
+          }
           await limits;
-          return await execute(plan, setting, cancellation, watched);
+          return await execute(plan, setting, cancellation, watched, tail);
         } finally {
           stopWaiting.abort();
         }

@@ -1,10 +1,23 @@
 // The log of sessions: JSON lines, one for each hook and one for each session. No environment and no output of hooks is in it.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, constants, existsSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fdatasyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, extname } from 'node:path';
+import { OPERATIONS } from '../cli/grammar.ts';
 import { DEFAULT_LOG } from '../cli/parse.ts';
 import { escapeControls } from '../cli/text.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
+import { findHelper, HELPER_ENV } from '../system/which.ts';
 import type { HookEntry, LogEntry, SessionEntry } from '../types.ts';
 
 export interface Log {
@@ -14,6 +27,9 @@ export interface Log {
 }
 
 const GOOD: readonly string[] = ['succeeded', 'settled', 'forgotten', 'put-off'];
+
+/** Of a rotated log. */
+const MOST_BYTES = 64 << 20;
 
 /** How long logger(1) may take to read what is left. */
 const PATIENCE_MS = 2000;
@@ -36,7 +52,9 @@ export function openLog(path: string, warn: (line: string) => void): Log {
       if (path !== DEFAULT_LOG) return;
       syslog ??= startLogger();
       // By sd-daemon(3): an error, or information.
-      syslog?.stdin?.write(`<${GOOD.includes(entry.outcome) ? 6 : 3}>${line}`);
+      const { output, ...rest } = { output: undefined, ...entry };
+      // What a hook says is for root alone.
+      syslog?.stdin?.write(`<${GOOD.includes(entry.outcome) ? 6 : 3}>${JSON.stringify(rest)}\n`);
     },
     close: async () => {
       const input = syslog?.stdin;
@@ -102,18 +120,53 @@ function startLogger(): ChildProcess | undefined {
 }
 
 /**
- * Of the log and the one before it, oldest first. Left out are a line that a full disk cut off, which the next one follows at once,
+ * Oldest first, back to the last session of each operation. Left out are a line that a full disk cut off, which the next one follows at once,
  * and the zeros that a power cut leaves in the place of lines. Throws what reading meets, but ENOENT.
  */
 export function readLog(path: string): LogEntry[] {
-  const text = [`${path}.1`, path].map(read).join('\n');
+  let entries: LogEntry[] = [];
+  for (const file of [path, ...rotated(path)]) {
+    entries = [...parse(read(file)), ...entries];
+    // Older ones are not of interest.
+    const ended = new Set(entries.flatMap(each => (each.type === 'session' ? [each.operation] : [])));
+    if (ended.size === OPERATIONS.length) break;
+  }
+  return entries;
+}
+
+/** As logrotate(8) names and compresses what it puts away, with and without `dateext`; the newest first. */
+function rotated(path: string): string[] {
+  const [directory, name] = [dirname(path), basename(path)];
+  const names = attempt(() => readdirSync(directory)) ?? [];
+  return names
+    .filter(
+      each =>
+        each.startsWith(name) &&
+        /^(?:\.\d+|-\d{8}(?:-\d+)?)(?:\.(?:gz|xz|zst))?$/.test(each.slice(name.length)),
+    )
+    .map(each => `${directory}/${each}`)
+    .sort((a, b) => modified(b) - modified(a));
+}
+
+const modified = (path: string): number => attempt(() => statSync(path).mtimeMs) ?? 0;
+
+function parse(text: string): LogEntry[] {
   return text.split(/[\n\0]+|(?=\{"type":)/).flatMap(line => {
     const entry: unknown = attempt(() => JSON.parse(line));
     return isHookEntry(entry) || isSessionEntry(entry) ? [entry] : [];
   });
 }
 
+/** By its ending. Not by Node.js, for which zlib would be one more library to keep up to date. */
+const DECOMPRESSORS: Readonly<Record<string, string>> = { '.gz': 'gzip', '.xz': 'xz', '.zst': 'zstd' };
+
 function read(path: string): string {
+  const tool = DECOMPRESSORS[extname(path)];
+  if (tool !== undefined) {
+    const file = findHelper(tool);
+    const options = { encoding: 'utf8', cwd: '/', env: HELPER_ENV, maxBuffer: MOST_BYTES } as const;
+    return file === undefined ? '' : (spawnSync(file, ['-dc', '--', path], options).stdout ?? '');
+  }
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {

@@ -127,7 +127,9 @@ export function observe(
       const [, state] = result.step.args;
       const time = startedAt.toISOString();
       const hook = result.step.hook.name;
-      log.write({ type: 'hook', time, session, operation, state, hook, ...resultEntry(result) });
+      const output =
+        result.outcome.kind === 'succeeded' || result.output === '' ? {} : { output: result.output };
+      log.write({ type: 'hook', time, session, operation, state, hook, ...resultEntry(result), ...output });
       ended(result);
     },
   };

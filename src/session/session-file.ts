@@ -5,6 +5,7 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   openSync,
   readFileSync,
   renameSync,
@@ -66,8 +67,20 @@ export function setAside(stateDirectory: string, operation: Operation, suffix: '
 export const hasTraces = (stateDirectory: string, operation: Operation): boolean => {
   const record = recordPath(stateDirectory, operation);
   const lock = `${sessionsDirectory(stateDirectory)}/${operation}.lock`;
-  return [record, `${record}.new`, lock].some(path => existsSync(path));
+  return [record, `${record}.new`, lock].some(isThere);
 };
+
+/** Throws if that cannot be known, as for one who may not look into the directory. */
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw error;
+  }
+}
 
 /** Without a lock, what it says may be out of date at once. Throws the error of a system call. */
 export function load(stateDirectory: string, operation: Operation, uid: number): SessionFile {

@@ -1,5 +1,6 @@
 // Where a failure is an answer, and where what was read may be anything.
 import { statSync } from 'node:fs';
+import { getSystemErrorMap } from 'node:util';
 
 /** Undefined if it throws. */
 export function attempt<T>(look: () => T): T | undefined {
@@ -18,24 +19,33 @@ export function errnoOf(error: unknown): string {
 
 /** As strerror(3) has it, for the errors that an administrator can meet here. */
 export function describeErrno(code: string): string {
-  const known: Readonly<Record<string, string>> = {
-    EACCES: 'permission denied',
-    EAGAIN: 'too many processes',
-    EIO: 'input/output error',
-    ELOOP: 'too many links',
-    EDQUOT: 'the disk quota is used up',
-    EMFILE: 'too many open files',
-    ENAMETOOLONG: 'its name is too long',
-    ENFILE: 'too many open files',
-    ENOENT: 'it is gone',
-    ENOMEM: 'out of memory',
-    ENOSPC: 'no space left on the device',
-    ENOTDIR: 'not a directory',
-    EPERM: 'not permitted',
-    EROFS: 'the file system is read-only',
-  };
-  const text = known[code];
+  const text = OUR_WORDS[code] ?? [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1];
   return text === undefined ? code : `${text} (${code})`;
+}
+
+/** Where strerror(3) would not say what to look for. */
+const OUR_WORDS: Readonly<Record<string, string>> = {
+  EAGAIN: 'too many processes',
+  EDQUOT: 'the disk quota is used up',
+  EISDIR: 'it is a directory',
+  ELOOP: 'too many links',
+  EMFILE: 'too many open files',
+  ENAMETOOLONG: 'its name is too long',
+  ENFILE: 'too many open files',
+  ENOENT: 'it is gone',
+  ENOMEM: 'out of memory',
+  ENOSPC: 'no space left on the device',
+  EPERM: 'not permitted',
+  EROFS: 'the file system is read-only',
+};
+
+/** What a system call met at a path, as a line; undefined for anything else, which is a bug of ours. */
+export function describeSystemError(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('syscall' in error) || !('path' in error)) return undefined;
+  const code = errnoOf(error);
+  const hint =
+    (code === 'EACCES' || code === 'EPERM') && process.geteuid?.() !== 0 ? ' (run it as root)' : '';
+  return `cannot ${error.syscall} '${error.path}': ${describeErrno(code)}${hint}`;
 }
 
 export const isDirectory = (path: string): boolean => attempt(() => statSync(path).isDirectory()) === true;

@@ -595,7 +595,7 @@ wait $pid`;
       cutOff(made);
       const path = join(made.state, 'sessions/backup.json');
       edit(path, record => ({ ...record, guardian: { ...record.guardian, pid: process.pid } }));
-      assert.match(run(program, ['status'], { env: made.env }).stdout, /^backup: cut off \(/);
+      assert.match(run(program, ['status'], { env: made.env }).stdout, /^backup: CUT OFF \(/);
       assert.equal(wrap(made, ['true'])[0], 0);
       assert.deepEqual(made.told(), ['a pre', 'a error', 'a pre', 'a post']);
     });
@@ -762,11 +762,11 @@ wait $pid`;
       writeFileSync(made.log, '\0\0{"type":"ho', { mode: 0o600 });
       run(program, ['wrap', 'restore', '--', 'true'], { env: made.env });
       writeFileSync(made.log, '{"type":"se', { flag: 'a' });
-      const time = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d';
+      const time = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d \\(\\d+ (?:s|min) ago\\), took \\d+ s';
       assert.match(
         status()[1],
         new RegExp(
-          `^last backup: ${time}, \\d+ s, failed: 'false' exited with status 1\n {2}pre +\\d+\\.\\d s {2}succeeded {7}a\n {2}error .* a\n\nlast restore: ${time}, \\d+ s, succeeded\n {2}pre .*\n {2}post .*\n$`,
+          `^backup: FAILED, ${time}: 'false' exited with status 1\n {2}a: pre \\d+\\.\\d s; error \\d+\\.\\d s\n\nrestore: good, ${time}\n {2}a: pre .*; post .*\n$`,
         ),
       );
       const { sessions, last } = JSON.parse(status('--json')[1]);
@@ -784,13 +784,70 @@ wait $pid`;
       );
     });
 
+    test('status reads what logrotate put away, also by date and compressed', t => {
+      const made = stage(t, ['a']);
+      wrap(made, ['false']);
+      for (const [name, tool] of [
+        ['-20261101', undefined],
+        ['.2.gz', 'gzip'],
+      ] as const) {
+        renameSync(made.log, `${made.log}${name.replace('.gz', '')}`);
+        if (tool !== undefined) execFileSync(tool, [`${made.log}.2`]);
+        assert.match(run(program, ['status'], { env: made.env }).stdout, /^backup: FAILED, /);
+        for (const each of readdirSync(join(made.log, '..')))
+          if (each.startsWith('log')) rmSync(join(made.log, '..', each));
+        wrap(made, ['false']);
+      }
+    });
+
+    test('why a hook failed is in log and status, and was passed through', t => {
+      const made = stage(t, ['a']);
+      const script = `#!/bin/sh
+[ "$2" = pre ] || exit 0
+echo "a secret no more"
+seq 2000 >&2
+printf 'disk \\033[31mfull\\n' >/dev/stderr
+exit 4
+`;
+      place(made.hooks, 'b', script);
+      const [status, stdout, stderr] = wrap(made, ['true']);
+      assert.deepEqual([status, stdout], [1, '']);
+      assert.match(stderr, /^1\n2\n3\n/m);
+      assert.ok(stderr.includes('disk \x1b[31mfull\n'));
+      const { output } = logged(made).find(({ hook, state }) => hook === 'b' && state === 'pre') ?? {};
+      assert.match(String(output), /^\d+\n(?:\d+\n)+2000\ndisk \\x1b\[31mfull$/);
+      assert.ok(String(output).length <= 4096);
+      assert.match(
+        run(program, ['status'], { env: made.env }).stdout,
+        /^! b: pre exit status 4, .*\n(?: {6}\| \d+\n)+ {6}\| disk \\x1b\[31mfull\n/m,
+      );
+      rmSync(made.log);
+      wrap(made, ['true'], { TKLBAM_HOOKS_KEEP_OUTPUT: 'no' });
+      assert.ok(logged(made).every(entry => entry.output === undefined));
+      assert.deepEqual(files(made), []);
+    });
+
+    test('a daemon that a hook left writes on when the session is over', async t => {
+      const made = stage(t, []);
+      const daemon = `#!/bin/sh
+[ "$2" = pre ] || exit 0
+(while [ ! -e "$RECORD.go" ]; do sleep 0.05; done; echo later >&2; echo alive >>"$RECORD") &
+`;
+      place(made.hooks, 'a', daemon);
+      const running = start(t, [...program.command, 'wrap', 'backup', '--', 'true'], made.env);
+      await running.ended;
+      letGo(made);
+      await until('the daemon has written', () => made.told().includes('alive'));
+      await running.says('later').catch(() => undefined);
+    });
+
     test('status shows a session that was cut off, and what recover will do', t => {
       const made = stage(t, ['a', 'b']);
       run(program, ['wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'], { env: made.env });
       const { stdout } = run(program, ['status'], { env: made.env });
       assert.match(
         stdout,
-        /^backup: cut off \(while 'sh' ran\), pid \d+, since .*, called by '.*' \(pid \d+\); 'tklbam-hooks recover' finishes it, and tells these hooks:\n {2}\S+\/b\n {2}\S+\/a\n$/,
+        /^backup: CUT OFF \(while 'sh' ran\), pid \d+, since .*, called by '.*' \(pid \d+\); 'tklbam-hooks recover' finishes it, and tells these hooks:\n {2}\S+\/b\n {2}\S+\/a\n$/,
       );
       const [session] = JSON.parse(run(program, ['status', '--json'], { env: made.env }).stdout).sessions;
       assert.deepEqual(

@@ -1,0 +1,91 @@
+// What hooks write to standard error: passed through as it comes, and the end of it kept, to be told again with their failure.
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, constants, openSync, readSync, unlinkSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { escapeControls } from '../cli/text.ts';
+import { attempt, errnoOf } from '../system/errno.ts';
+import { findHelper, HELPER_ENV } from '../system/which.ts';
+
+/** Of what a hook writes, in bytes, and then in characters when controls are escaped. */
+const MOST_BYTES = 4096;
+
+export interface OutputTail {
+  /** What hooks get as standard error. */
+  readonly fd: number;
+  /** The last lines since it was asked before, with controls escaped. */
+  readonly take: () => string;
+  /** Hands over to cat(1) if a daemon still writes to it. */
+  readonly close: () => void;
+}
+
+/**
+ * Undefined if there can be none. A FIFO without a name, since what Node.js makes of `pipe` is a socket: a hook that writes to /dev/stderr
+ * could not open that (unix(7), ENXIO). `pass` gets all that is written.
+ */
+export function openOutputTail(
+  directory: string,
+  pid: number,
+  pass: (data: Buffer) => void,
+): OutputTail | undefined {
+  const path = `${directory}/stderr-${pid}`;
+  const mkfifo = findHelper('mkfifo');
+  if (mkfifo === undefined) return undefined;
+  attempt(() => unlinkSync(path));
+  spawnSync(mkfifo, ['-m', '600', path], { cwd: '/', env: HELPER_ENV, stdio: 'ignore' });
+  const { O_RDONLY, O_WRONLY, O_NONBLOCK, O_NOFOLLOW } = constants;
+  const reader = attempt(() => openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
+  const writer = reader === undefined ? undefined : attempt(() => openSync(path, O_WRONLY | O_NOFOLLOW));
+  attempt(() => unlinkSync(path));
+  if (reader === undefined || writer === undefined) return undefined;
+
+  let [kept, dropped] = [Buffer.alloc(0), false];
+  const keep = (data: Buffer): void => {
+    pass(data);
+    const all = Buffer.concat([kept, data]);
+    dropped ||= all.length > MOST_BYTES;
+    kept = all.subarray(-MOST_BYTES);
+  };
+  const socket = new Socket({ fd: reader, readable: true, writable: false });
+  socket.on('data', keep);
+  socket.on('error', () => {});
+  socket.unref();
+  const drain = (): boolean => {
+    const piece = Buffer.alloc(1 << 16);
+    for (;;) {
+      try {
+        const length = readSync(reader, piece);
+        if (length === 0) return false;
+        keep(Buffer.from(piece.subarray(0, length)));
+      } catch (error) {
+        return errnoOf(error) === 'EAGAIN';
+      }
+    }
+  };
+  return {
+    fd: writer,
+    take: () => {
+      drain();
+      const text = kept.toString().trimEnd().split('\n').map(escapeControls).join('\n');
+      const end = text.slice(-MOST_BYTES);
+      // Where the beginning is lost, the first line is half of one.
+      const isCut = dropped || end.length < text.length;
+      [kept, dropped] = [Buffer.alloc(0), false];
+      return isCut ? end.slice(end.indexOf('\n') + 1) : end;
+    },
+    close: () => {
+      closeSync(writer);
+      const hasWriters = drain();
+      const cat = hasWriters ? findHelper('cat') : undefined;
+      // Opened anew, for it to wait for what comes.
+      const waiting =
+        cat === undefined ? undefined : attempt(() => openSync(`/proc/self/fd/${reader}`, O_RDONLY));
+      if (cat === undefined || waiting === undefined) return;
+      const child = attempt(() =>
+        spawn(cat, [], { cwd: '/', env: HELPER_ENV, detached: true, stdio: [waiting, 2, 'ignore'] }),
+      );
+      child?.on('error', () => {});
+      child?.unref();
+      closeSync(waiting);
+    },
+  };
+}
