@@ -175,7 +175,7 @@ async function perform(
       'kind' in step
         ? { kind: 'not-started', defect: step }
         : run(`${step.hook.name} ${plan.event.state}`, step.env);
-    const result = { step: 'kind' in step ? planned : step, outcome, durationMs: 1 };
+    const result = { step: 'kind' in step ? planned : step, outcome, durationMs: 1, output: '' };
     results.push(result);
     observer.ended(result);
     if (outcome.kind === 'interrupted') {
