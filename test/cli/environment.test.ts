@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ending, hooksDirectory, install, programs, run, scratch } from '../support/harness.ts';
 
-for (const program of programs.filter(({ name }) => name !== 'bundle')) {
+for (const program of programs.filter(({ name }) => name === 'executable' || name === 'package')) {
   for (const [variable, value] of [
     ['NODE_OPTIONS', '--require=DIR/evil.cjs'],
     // All sets of messages, that about started processes with their environments among them.

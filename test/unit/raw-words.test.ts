@@ -3,6 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { carryRawWords } from '../../src/run/raw-words.ts';
 
+// Node.js would add it to the environments that are compared here.
+delete process.env.NODE_V8_COVERAGE;
+
 const PRINT = ['-c', 'printf "%s\\0" "$@"; env -0 | sort -z', 'sh'] as const;
 const raw =
   (words: readonly string[], environ: readonly string[] = []) =>
