@@ -158,6 +158,8 @@ export interface Finding {
     | 'header'
     | 'no-interpreter-line'
     | 'carriage-return'
+    | 'secret'
+    | 'no-error'
     | 'syntax'
     | 'no-clock-tool'
     | 'no-clock-server'

@@ -1,17 +1,19 @@
 // What would go wrong at night, found by day. Reads hooks, runs none.
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { escapeControls } from '../cli/text.ts';
 import {
   describeDefect,
   describeExpiredKey,
-  describeHeaderFault,
   describePathRefusal,
   describeRefusal,
   describeSkip,
 } from '../report/verdicts.ts';
-import { describeErrno } from '../system/errno.ts';
-import { findProgram, searchPath } from '../system/which.ts';
+import { decodeBytes } from '../system/bytes.ts';
+import { attempt, describeErrno } from '../system/errno.ts';
+import { pathRefusal } from '../system/trust.ts';
+import { findProgram, HELPER_ENV, isExecutable, searchPath } from '../system/which.ts';
 import type {
   Candidate,
   Environment,
@@ -22,6 +24,9 @@ import type {
   SigningKey,
   Skip,
 } from '../types.ts';
+import { checkHeader, checkText, unknownSettings, type Why } from './check-text.ts';
+import { type EnvLine, parseEnvLine } from './env-line.ts';
+import { isForPeople } from './judge.ts';
 
 /**
  * `names`: of the entries to look at, and no others; empty for all. `clockProblem` tells why the clock could not be set; undefined if it
@@ -63,25 +68,33 @@ export function check(
     .filter(({ hook }) => names.length === 0 || names.includes(hook.name))
     .flatMap(({ hook, verdict }) => {
       const whys = [
-        ...ofVerdict(hook, verdict, names.length > 0),
+        ...ofVerdict(hook, verdict, surroundings(hook, judged, names.length > 0)),
         ...(verdict.kind === 'run' ? ofHook(hook, env, clockProblem) : []),
         ...(libraryProblems.get(hook.path) ?? []).map((problem): Why => ({ kind: 'library', ...problem })),
       ];
       return whys.map((why): Finding => ({ name: hook.name, path: hook.path, ...why }));
     });
-  return [...directories, ...absent, ...found];
+  return [...(names.length === 0 ? unknownSettings(env) : []), ...directories, ...absent, ...found];
 }
 
-interface Why {
-  readonly kind: Finding['kind'];
-  /** Both of one line. */
-  readonly reason: string;
-  readonly remedy: string;
+/** `fixclock` is often switched off on purpose. */
+function surroundings(hook: Candidate, judged: readonly Judged[], isAsked: boolean): Surroundings {
+  const isOf =
+    (...whys: readonly Skip[]) =>
+    ({ verdict }: Judged): boolean =>
+      verdict.kind === 'skip' && whys.includes(verdict.why);
+  const siblings = judged.filter(
+    each => each.hook.source === hook.source && !isOf('name', 'not-a-file', 'masked', 'hidden')(each),
+  );
+  const isMask = judged.some(each => each.hook.name === hook.name && isOf('hidden')(each));
+  const isAlone =
+    siblings.length >= 3 && siblings.filter(isOf('disabled')).length === 1 && hook.name !== 'fixclock';
+  return { isAsked, isMask, isAlone };
 }
 
 const SWITCH_OFF = 'chmod -x it to disable it';
 
-function ofVerdict(hook: Candidate, verdict: Judged['verdict'], isAsked: boolean): Why[] {
+function ofVerdict(hook: Candidate, verdict: Judged['verdict'], around: Surroundings): Why[] {
   switch (verdict.kind) {
     case 'run': {
       const key = verdict.expiredKey;
@@ -95,12 +108,26 @@ function ofVerdict(hook: Candidate, verdict: Judged['verdict'], isAsked: boolean
     case 'broken':
       return [{ kind: 'broken', ...describeDefect(verdict.defect, hook) }];
     case 'skip':
-      return ofSkip(hook, verdict.why, verdict.key, isAsked);
+      return ofSkip(hook, verdict.why, verdict.key, around);
   }
 }
 
-/** `isAsked`: by its name, so that what is ordinary is told too. */
-function ofSkip({ name, file }: Candidate, why: Skip, key: SigningKey | undefined, isAsked: boolean): Why[] {
+/** What decides whether what is ordinary is told all the same. */
+interface Surroundings {
+  /** Somebody asked for it by its name. */
+  readonly isAsked: boolean;
+  /** It hides a hook of the profile, as it is meant to. */
+  readonly isMask: boolean;
+  /** It is the only one in its directory that is switched off, of three or more. */
+  readonly isAlone: boolean;
+}
+
+function ofSkip(
+  { name, file }: Candidate,
+  why: Skip,
+  key: SigningKey | undefined,
+  { isAsked, isMask, isAlone }: Surroundings,
+): Why[] {
   const isExecutable = 'type' in file && file.type === 'file' && (file.mode & 0o111) !== 0;
   switch (why) {
     case 'no-signature': {
@@ -122,11 +149,13 @@ function ofSkip({ name, file }: Candidate, why: Skip, key: SigningKey | undefine
       const isLeftover = /\.(?:dpkg|ucf)-[^.]*$/.test(name);
       const remedy = isLeftover
         ? 'compare it with the hook it was left beside, then remove it'
-        : `rename it to have it run, or ${SWITCH_OFF}`;
+        : isForPeople(name)
+          ? SWITCH_OFF
+          : `rename it to have it run, or ${SWITCH_OFF}`;
       return [{ kind: 'passed-over', reason: `it ${describeSkip(why, key)}, and is executable`, remedy }];
     }
     case 'masked':
-      return isExecutable
+      return isExecutable && !isMask
         ? [{ kind: 'empty', reason: 'it is empty, so nothing runs', remedy: SWITCH_OFF }]
         : [];
     case 'hidden':
@@ -134,9 +163,14 @@ function ofSkip({ name, file }: Candidate, why: Skip, key: SigningKey | undefine
         ? [{ kind: 'hidden', reason: `it ${describeSkip(why, key)}`, remedy: 'that one counts' }]
         : [];
     case 'disabled': {
-      if (!isAsked) return [];
+      if (isAsked)
+        return [
+          { kind: why, reason: 'it is not executable, so it does not run', remedy: 'chmod +x enables it' },
+        ];
+      if (!isAlone) return [];
+      const reason = 'it is not executable, so it does not run, as all others in its directory do';
       return [
-        { kind: why, reason: 'it is not executable, so it does not run', remedy: 'chmod +x enables it' },
+        { kind: why, reason, remedy: 'chmod +x enables it; a name in .disabled says that it is meant' },
       ];
     }
     case 'not-a-file':
@@ -145,18 +179,30 @@ function ofSkip({ name, file }: Candidate, why: Skip, key: SigningKey | undefine
 }
 
 function ofHook(
-  { name, path, program, header }: Candidate,
+  hook: Candidate,
   env: Environment,
   clockProblem: (env: Environment) => Why | undefined,
 ): Why[] {
-  const faults = header.faults.map((fault): Why => ({ kind: 'header', ...describeHeaderFault(fault) }));
+  const { name, path, program, header } = hook;
   const clock = name === 'fixclock' ? clockProblem(env) : undefined;
+  const isText = program?.kind === 'script' || program?.kind === 'shell-text';
+  const text = isText ? readText(hook) : undefined;
+  const words = text === undefined ? [] : checkText(text, isShell(program), header, env);
   return [
-    ...faults,
+    ...checkHeader(header),
     ...ofProgram(program, env),
+    ...words,
     ...ofSyntax(path, program, env),
     ...(clock === undefined ? [] : [clock]),
   ];
+}
+
+/** Scripts are small; what is larger is not looked into. */
+const MOST_TEXT = 1 << 20;
+
+function readText({ path, file }: Candidate): string | undefined {
+  if ('error' in file || file.size > MOST_TEXT) return undefined;
+  return attempt(() => readFileSync(path, 'utf8'));
 }
 
 function ofProgram(program: Program | undefined, env: Environment): Why[] {
@@ -164,31 +210,45 @@ function ofProgram(program: Program | undefined, env: Environment): Why[] {
     const reason = 'it has no #! line, so /bin/sh runs it';
     return [{ kind: 'no-interpreter-line', reason, remedy: 'begin it with #!/bin/sh' }];
   }
-  if (program?.kind !== 'script') return [];
-  const word = soughtByEnv(program);
-  if (word !== undefined && findProgram(word, searchPath(env.PATH)) === undefined) {
-    const reason = `its interpreter '${escapeControls(word)}' is in no directory of PATH`;
-    const remedy = `install that, or correct the first line of the hook, or ${SWITCH_OFF}`;
-    return [{ kind: 'broken', reason, remedy }];
+  const line = envLine(program);
+  if (line?.kind === 'one-word') {
+    const reason = `env would look for '${escapeControls(line.text)}', blanks and all`;
+    return [{ kind: 'broken', reason, remedy: `begin it with #!/usr/bin/env -S, or ${SWITCH_OFF}` }];
   }
-  if (program.argument.endsWith('\r')) {
-    const reason = 'its first line ends in CRLF, as written on Windows';
-    return [{ kind: 'carriage-return', reason, remedy: "sed -i 's/\\r$//' it" }];
+  if (line?.kind !== 'program') return [];
+  const shown = `its interpreter '${escapeControls(line.name)}'`;
+  const remedy = `install that, or correct the first line of the hook, or ${SWITCH_OFF}`;
+  const file = findByEnv(line.name, env);
+  if (file === undefined) {
+    const where = line.name.includes('/') ? 'is missing or cannot be executed' : 'is in no directory of PATH';
+    return [{ kind: 'broken', reason: `${shown} ${where}`, remedy }];
   }
-  return [];
+  const refusal = pathRefusal(file);
+  if (refusal === undefined) return [];
+  const advice = describePathRefusal(refusal, file);
+  const reason = `${shown} can be changed by others: ${advice.reason}`;
+  return [{ kind: 'refused', reason, remedy: `${advice.remedy}, or ${SWITCH_OFF}` }];
+}
+
+/** As env(1) finds it in the PATH that hooks have. */
+function findByEnv(name: string, env: Environment): string | undefined {
+  if (!name.includes('/')) return findProgram(name, searchPath(env.PATH));
+  // One that is relative leads elsewhere each time.
+  return name.startsWith('/') && isExecutable(name) ? name : undefined;
 }
 
 /** What the shell says of it without running it. */
 function ofSyntax(path: string, program: Program | undefined, env: Environment): Why[] {
-  const shell = shellOf(program);
-  const file =
-    shell === undefined || shell.startsWith('/') ? shell : findProgram(shell, searchPath(env.PATH));
-  if (file === undefined) return [];
+  const word = interpreterWord(program);
+  // One that takes -n, and that nobody else can have changed: we are root here, and start it.
+  if (word === undefined || !isShell(program)) return [];
+  const file = word.startsWith('/') ? word : findByEnv(word, env);
+  if (file === undefined || !isExecutable(file) || pathRefusal(file) !== undefined) return [];
   const { status, stderr } = spawnSync(file, ['-n', path], {
+    cwd: '/',
     encoding: 'utf8',
     stdio: ['ignore', 'ignore', 'pipe'],
-    // Nothing of the caller's: some variables are scripts that a shell runs when it starts.
-    env: { PATH: searchPath(undefined), LC_ALL: 'C' },
+    env: HELPER_ENV,
     timeout: 10_000,
     killSignal: 'SIGKILL',
     maxBuffer: 1 << 20,
@@ -200,21 +260,18 @@ function ofSyntax(path: string, program: Program | undefined, env: Environment):
   return [{ kind: 'syntax', reason, remedy: `correct that, or ${SWITCH_OFF}` }];
 }
 
-/** The interpreter, if it is one that takes -n. */
-function shellOf(program: Program | undefined): string | undefined {
+const isShell = (program: Program | undefined): boolean =>
+  /^(?:ba|da|k|mk|z)?sh$/.test(basename(interpreterWord(program) ?? ''));
+
+function interpreterWord(program: Program | undefined): string | undefined {
   if (program?.kind === 'shell-text') return '/bin/sh';
-  if (program?.kind !== 'script') return undefined;
-  const word = soughtByEnv(program) ?? program.interpreter;
-  return /^(?:ba|da|k|mk|z)?sh$/.test(basename(word)) ? word : undefined;
+  const line = envLine(program);
+  if (line !== undefined) return line.kind === 'program' ? line.name : undefined;
+  return program?.kind === 'script' ? decodeBytes(program.interpreter) : undefined;
 }
 
-/** The program that env(1) looks for in PATH, where it is given nothing else. */
-function soughtByEnv({
-  interpreter,
-  argument,
-}: {
-  interpreter: string;
-  argument: string;
-}): string | undefined {
-  return basename(interpreter) === 'env' && /^[^-=\s][^=\s]*$/.test(argument) ? argument : undefined;
+/** Undefined if it is not env that runs it. */
+function envLine(program: Program | undefined): EnvLine | undefined {
+  if (program?.kind !== 'script' || basename(program.interpreter) !== 'env') return undefined;
+  return parseEnvLine(decodeBytes(program.argument));
 }

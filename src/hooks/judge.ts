@@ -13,6 +13,7 @@ import type {
   Signature,
   Verdict,
 } from '../types.ts';
+import { isSplit } from './env-line.ts';
 import { isNative } from './exec-format.ts';
 
 /** Who will execute the hooks, by credentials(7), and on what machine. */
@@ -25,12 +26,18 @@ export interface Judge {
 
 /**
  * Names that are passed over although the file may be executable: what package managers (dpkg keeps the mode of a conffile in
- * its `.dpkg-dist` and `.dpkg-old`), editors and administrators leave beside a hook, data that belongs to one, and what is there to be read.
+ * its `.dpkg-dist` and `.dpkg-old`), editors and administrators leave beside a hook, data that belongs to one.
  */
 const PASSED_OVER =
-  /^\.|~$|^#.*#$|^(?:README|COPYING|LICEN[CS]E|CHANGELOG|NEWS|NOTES|TODO|INSTALL|AUTHORS|Makefile)(?:\..*)?$|\.(?:dpkg-[^.]*|ucf-[^.]*|rpm[^.]*|pac(?:new|orig|save)|bak|old|orig|rej|save|sw[nop]|tmp|new|sig|asc|conf|cfg|ini|json|ya?ml|txt|md|rst|html?|log|lock|sample|example|disabled|off)$/s;
+  /^\.|~$|^#.*#$|\.(?:dpkg-[^.]*|ucf-[^.]*|rpm[^.]*|pac(?:new|orig|save)|bak|old|orig|rej|save|sw[nop]|tmp|new|sig|asc|conf|cfg|ini|json|ya?ml|txt|md|rst|html?|log|lock|sample|example|disabled|off)$/s;
 
-export const isPassedOver = (name: string): boolean => PASSED_OVER.test(name);
+const FOR_PEOPLE =
+  /^(?:README|COPYING|LICEN[CS]E|CHANGELOG|NEWS|NOTES|TODO|INSTALL|AUTHORS|Makefile)(?:\..*)?$/s;
+
+/** Whether it is a text that lies there to be read. */
+export const isForPeople = (name: string): boolean => FOR_PEOPLE.test(name);
+
+export const isPassedOver = (name: string): boolean => PASSED_OVER.test(name) || isForPeople(name);
 
 /** All that the directories hold, in their order. */
 export function judgeListings(
@@ -49,7 +56,7 @@ export function judgeListings(
     })),
     judged: listings.flatMap(({ source, candidates }) =>
       candidates.map((hook): Judged => {
-        const isHidden = source.kind === 'profile' && local.has(hook.name) && !PASSED_OVER.test(hook.name);
+        const isHidden = source.kind === 'profile' && local.has(hook.name) && !isPassedOver(hook.name);
         return { hook, verdict: isHidden ? { kind: 'skip', why: 'hidden' } : judge(hook, by) };
       }),
     ),
@@ -129,7 +136,8 @@ function findDefect(hook: Candidate, file: FileFacts, by: Judge): Defect | undef
     case 'script': {
       const { interpreter, argument } = hook.program;
       // env(1) looks for the argument, carriage return included. Other interpreters may well take one: perl does.
-      const isEnv = interpreter.endsWith('/env');
+      // Not with -S, which takes one for a blank.
+      const isEnv = interpreter.endsWith('/env') && !isSplit(argument);
       if (interpreter.endsWith('\r') || (isEnv && argument.endsWith('\r'))) return { kind: 'crlf' };
       return findInterpreterDefect(hook, by);
     }

@@ -40,7 +40,8 @@ export function findHelper(name: string): string | undefined {
 /** All that a helper gets: nothing of the caller's, of which some variables are code (BASH_ENV, LD_PRELOAD, PYTHONPATH). */
 export const HELPER_ENV: Environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
-function isExecutable(file: string): boolean {
+/** Whether it is a file that we may execute. */
+export function isExecutable(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
     return statSync(file).isFile();

@@ -1,10 +1,20 @@
 // What `check` finds by day, so that nobody meets it at night.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { check } from '../../src/hooks/check.ts';
+import { unknownSettings } from '../../src/hooks/check-text.ts';
 import { discover } from '../../src/hooks/discover.ts';
 import type { Finding, Judged } from '../../src/types.ts';
 import {
@@ -20,6 +30,7 @@ import {
   scratch,
 } from '../support/harness.ts';
 import { makeKeys } from '../support/keys.ts';
+import { repository } from '../support/repository.ts';
 
 const SCRIPT = '#!/bin/sh\nexit 0\n';
 const keys = makeKeys(SCRIPT);
@@ -36,7 +47,7 @@ interface Expected {
   readonly kind: Finding['kind'];
   /** A pattern where it is in the words of a shell. */
   readonly reason: string | RegExp;
-  readonly remedy: string;
+  readonly remedy: string | RegExp;
 }
 
 interface Case {
@@ -263,6 +274,159 @@ const cases: readonly Case[] = [
     findings: [syntax('sh', '2: Syntax error')],
     make: holds('#!/bin/sh\na=(1 2)\n'),
   },
+  // What env finds, and what it does not.
+  {
+    what: 'env with an absolute path',
+    name: 'env-absolute',
+    findings: [],
+    make: holds('#!/usr/bin/env /bin/sh\n'),
+  },
+  ...(
+    [
+      ['/nonexistent/sh', "its interpreter '/nonexistent/sh' is missing or cannot be executed"],
+      ['/usr/bin', "its interpreter '/usr/bin' is missing or cannot be executed"],
+      ['-S nonexistent-sh -e', "its interpreter 'nonexistent-sh' is in no directory of PATH"],
+      ['-S -i A=b -u C nonexistent-sh', "its interpreter 'nonexistent-sh' is in no directory of PATH"],
+      ['--split-string=nonexistent-sh -e', "its interpreter 'nonexistent-sh' is in no directory of PATH"],
+    ] as const
+  ).map(
+    ([argument, reason], index): Case => ({
+      what: `env ${argument}`,
+      name: `env-bad-${index}`,
+      findings: [
+        { kind: 'broken', reason, remedy: `install that, or correct the first line of the hook, ${disable}` },
+      ],
+      make: holds(`#!/usr/bin/env ${argument}\n`),
+    }),
+  ),
+  {
+    what: 'env with options for the interpreter, and without -S',
+    name: 'env-options',
+    findings: [
+      {
+        kind: 'broken',
+        reason: "env would look for 'sh -e', blanks and all",
+        remedy: `begin it with #!/usr/bin/env -S, ${disable}`,
+      },
+    ],
+    make: holds('#!/usr/bin/env sh -e\n'),
+  },
+  {
+    what: 'CRLF behind env -S, which takes it for a blank',
+    name: 'env-S-crlf',
+    findings: [{ kind: 'carriage-return', reason: carriageReturn, remedy: "sed -i 's/\\r$//' it" }],
+    make: holds('#!/usr/bin/env -S sh -e\r\nexit 0\n'),
+  },
+  {
+    what: 'an interpreter of env that others can write to',
+    name: 'env-open',
+    findings: [
+      {
+        kind: 'refused',
+        reason:
+          /^its interpreter '.*\/open-sh' can be changed by others: '.*\/open-sh' is writable by everybody$/,
+        remedy: /^chmod go-w '.*\/open-sh', or chmod -x it to disable it$/,
+      },
+    ],
+    make: (_path, directory, name) => {
+      mkdirSync(join(directory, 'bin'), { mode: 0o755 });
+      place(join(directory, 'bin'), 'open-sh', '#!/bin/sh\ntouch /ran\n', 0o777);
+      place(directory, name, `#!/usr/bin/env ${directory}/bin/open-sh\n`);
+    },
+  },
+  {
+    what: 'CRLF on a later line',
+    name: 'crlf-later',
+    findings: [
+      {
+        kind: 'carriage-return',
+        reason: 'line 3 ends in CRLF, as written on Windows',
+        remedy: "sed -i 's/\\r$//' it",
+      },
+    ],
+    make: holds('#!/bin/sh\ntrue\nexit 0\r\n'),
+  },
+  {
+    what: 'CRLF on a later line of what is no shell script',
+    name: 'crlf-later-perl',
+    findings: [],
+    make: holds('#!/usr/bin/perl\nexit 0;\r\n'),
+  },
+  {
+    what: 'a header behind the first 4 KiB',
+    name: 'header-late',
+    findings: [
+      {
+        kind: 'header',
+        reason: 'line 103 is for tklbam-hooks, and behind the first 4 KiB, so it is not used',
+        remedy: 'move it to the top',
+      },
+    ],
+    make: holds(`#!/bin/sh\n${`: ${'x'.repeat(48)}\n`.repeat(101)}# tklbam-hooks: timeout=5m\n`),
+  },
+  {
+    what: 'a header without its colon',
+    name: 'header-colon',
+    findings: [
+      {
+        kind: 'header',
+        reason: "line 2: cannot read '# tklbam-hooks timeout=5m', so the line is not used",
+        remedy: 'it takes timeout=DURATION, failure=warn, always, secrets=yes',
+      },
+    ],
+    make: holds('#!/bin/sh\n# tklbam-hooks timeout=5m\n'),
+  },
+  {
+    what: 'post, and never error',
+    name: 'no-error',
+    findings: [
+      {
+        kind: 'no-error',
+        reason: "it knows 'post' and never 'error', which comes in its place when anything fails",
+        remedy: "do in 'error' what is still to be done, or say in a comment why not",
+      },
+    ],
+    make: holds('#!/bin/sh\ncase $2 in pre) : ;; post) : ;; esac\n'),
+  },
+  {
+    what: 'post, and a comment on error',
+    name: 'no-error-comment',
+    findings: [],
+    make: holds('#!/bin/sh\n# error: nothing to do\ncase $2 in post) : ;; esac\n'),
+  },
+  {
+    what: 'post in a comment or in other words',
+    name: 'no-post',
+    findings: [],
+    make: holds('#!/bin/sh\n# not in post\nls /x/post-receive --post\n'),
+  },
+  {
+    what: 'a variable that is withheld',
+    name: 'secret',
+    findings: [
+      {
+        kind: 'secret',
+        reason: 'it uses TEST_PASSWORD, which is withheld from hooks that do not ask for secrets',
+        remedy: "write '# tklbam-hooks: secrets=yes' below its first line",
+      },
+    ],
+    make: holds(
+      '#!/bin/sh\n# UNSET_PASSWORD\necho "$TEST_PASSWORD" "$UNSET_PASSWORD" $MY_TEST_PASSWORD_FILE\n',
+    ),
+  },
+  {
+    what: 'a variable that is withheld, and asked for',
+    name: 'secret-asked',
+    findings: [],
+    make: holds('#!/bin/sh\n# tklbam-hooks: secrets=yes\necho "$TEST_PASSWORD"\n'),
+  },
+  { what: 'a README', name: 'README', findings: [], make: holds('Read me.\n', 0o644) },
+  {
+    what: 'a README that is executable',
+    name: 'README.txt',
+    findings: [{ kind: 'passed-over', reason: hasName, remedy: 'chmod -x it to disable it' }],
+    make: holds('Read me.\n'),
+  },
   {
     what: 'a header with two words that mean nothing',
     name: 'header-words',
@@ -316,8 +480,12 @@ for (const program of programs) {
   };
   const checks = (directory: string, words: readonly string[] = [], options: RunOptions = {}) =>
     ending(run(program, ['check', '--hooks', directory, ...words], options));
-  const asJson = (directory: string, words: readonly string[] = []): readonly Finding[] => {
-    const [status, stdout, stderr] = checks(directory, ['--json', ...words]);
+  const asJson = (
+    directory: string,
+    words: readonly string[] = [],
+    options: RunOptions = {},
+  ): readonly Finding[] => {
+    const [status, stdout, stderr] = checks(directory, ['--json', ...words], options);
     const { findings } = JSON.parse(stdout);
     assert.deepEqual([status, stderr], [findings.length === 0 ? 0 : 1, '']);
     return findings;
@@ -327,8 +495,9 @@ for (const program of programs) {
   test(`${program.name}: check`, async t => {
     const directory = hooksDirectory(t);
     for (const { name, make } of cases) make(join(directory, name), directory, name);
-    const [status, stdout, stderr] = checks(directory);
-    const all = asJson(directory);
+    const options = { env: { TEST_PASSWORD: 'x' } };
+    const [status, stdout, stderr] = checks(directory, [], options);
+    const all = asJson(directory, [], options);
     const lines = stdout.split('\n').slice(0, -1);
     for (const { what, name, findings } of cases) {
       const kinds = findings.map(({ kind }) => kind).join(', ');
@@ -336,11 +505,12 @@ for (const program of programs) {
         const path = join(directory, name);
         const own = all.filter(each => each.name === name);
         assert.deepEqual(
-          own.map(each => [each.path, each.kind, each.remedy]),
-          findings.map(({ kind, remedy }) => [path, kind, remedy]),
+          own.map(each => [each.path, each.kind]),
+          findings.map(({ kind }) => [path, kind]),
         );
-        for (const [index, { reason }] of findings.entries()) {
+        for (const [index, { reason, remedy }] of findings.entries()) {
           assert.ok(matches(own[index]?.reason ?? '', reason), own[index]?.reason);
+          assert.ok(matches(own[index]?.remedy ?? '', remedy), own[index]?.remedy);
         }
         const shown = `'${path.replace('\n', '\\x0a')}': `;
         assert.deepEqual(
@@ -403,7 +573,7 @@ for (const program of programs) {
     place(bin, 'bash', `#!/bin/sh\n{ printf '[%s]' "$@"; echo; env | sort; } >'${log}'\n`);
     const env = { PATH: `${bin}:/usr/bin:/bin`, BASH_ENV: '/x', SHELLOPTS: 'noexec', LD_LIBRARY_PATH: '/x' };
     assert.deepEqual(checks(directory, [], { env }), [0, '', '']);
-    const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+    const path = '/usr/sbin:/usr/bin:/sbin:/bin';
     // PWD is of the shell that the log is written by.
     assert.equal(readFileSync(log, 'utf8'), `[-n][${directory}/x]\nLC_ALL=C\nPATH=${path}\nPWD=/\n`);
   });
@@ -452,6 +622,49 @@ for (const program of programs) {
     assert.deepEqual(asJson(directory, ['dmup']), [
       { name: 'dmup', path: 'dmup', kind: 'no-such-entry', reason, remedy },
     ]);
+  });
+
+  it('the one that is switched off where all others run is told, a ready fixclock and those in a crowd are not', t => {
+    const directory = hooksDirectory(t);
+    place(directory, 'README', 'Read me.\n', 0o644);
+    for (const name of ['a', 'b']) place(directory, name, SCRIPT);
+    place(directory, 'fixclock', SCRIPT, 0o644);
+    assert.deepEqual(checks(directory), [0, '', '']);
+    rmSync(join(directory, 'fixclock'));
+    place(directory, 'c', SCRIPT, 0o644);
+    const reason = 'it is not executable, so it does not run, as all others in its directory do';
+    const line = `'${directory}/c': ${reason} (chmod +x enables it; a name in .disabled says that it is meant)\n`;
+    assert.deepEqual(checks(directory), [1, line, '']);
+    place(directory, 'd', SCRIPT, 0o644);
+    assert.deepEqual(checks(directory), [0, '', '']);
+  });
+
+  it('a setting of ours that has no meaning is told', t => {
+    const env = { TKLBAM_HOOKS_TIMOUT: '5m', TKLBAM_HOOK_TIMEOUT: '5m', TKLBAM_HOOKS_TIMEOUT: '5m' };
+    const line = (name: string): string =>
+      `'${name}': it is no setting of tklbam-hooks (see tklbam-hooks(8), ENVIRONMENT)\n`;
+    const directory = hooksDirectory(t);
+    const expected = [1, line('TKLBAM_HOOKS_TIMOUT') + line('TKLBAM_HOOK_TIMEOUT'), ''];
+    assert.deepEqual(checks(directory, [], { env }), expected);
+  });
+
+  it('a mask that hides a hook of the profile is meant to be empty, executable or not', t => {
+    const directory = hooksDirectory(t);
+    const profile = scratch(t);
+    mkdirSync(join(profile, 'hooks.d'), { mode: 0o755 });
+    for (const where of [directory, join(profile, 'hooks.d')]) place(where, 'x', '');
+    assert.deepEqual(checks(directory, ['--profile', profile]), [0, '', '']);
+  });
+
+  it('a shell that others can write to is not started', t => {
+    const directory = hooksDirectory(t);
+    const bin = scratch(t);
+    const marker = join(bin, 'ran');
+    place(bin, 'bash', `#!/bin/sh\ntouch '${marker}'\n`, 0o777);
+    place(directory, 'x', '#!/usr/bin/env bash\n');
+    const [status, stdout] = checks(directory, [], { env: { PATH: `${bin}:/usr/bin:/bin` } });
+    assert.deepEqual([status, stdout.includes('can be changed by others')], [1, true]);
+    assert.ok(!existsSync(marker));
   });
 
   it('who asks about a hook by name is told that it is switched off', t => {
@@ -592,4 +805,16 @@ test('the tool is asked for only where a hook named fixclock is to run', t => {
   assert.deepEqual(find({ kind: 'run' }, ['fixclock']), [expected]);
   assert.deepEqual(find({ kind: 'run' }, ['other']), []);
   assert.deepEqual(find({ kind: 'skip', why: 'disabled' }, []), []);
+});
+
+test('every variable of ours that the source names is known to check', () => {
+  const files = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' });
+  const text = files
+    .filter(file => file.endsWith('.ts'))
+    .map(file => readFileSync(join(repository, 'src', file), 'utf8'))
+    .join('');
+  const names = new Set(text.match(/\bTKLBAM_HOOKS?_[A-Z_]+\b/g));
+  const env = Object.fromEntries([...names].map(name => [name, 'x']));
+  assert.ok(names.size > 8);
+  assert.deepEqual(unknownSettings(env), []);
 });

@@ -365,7 +365,7 @@ for (const program of programs) {
     assert.deepEqual(backupPre(directory), [
       1,
       '',
-      `HookError: \`${directory}/2 backup pre\` could not be started: it, its interpreter or the directory to run it in is ` +
+      `HookError: \`${directory}/2 backup pre\` could not be started: it or its interpreter is ` +
         'gone (it was there when the run began)\n',
     ]);
   });
