@@ -1,8 +1,10 @@
 // recover: `error` for sessions that were cut off, and for what is still owed.
+import { escapeControls } from '../cli/text.ts';
 import { describePending, localTime } from '../report/session-messages.ts';
+import { describeRefusal } from '../report/verdicts.ts';
 import { ENDING } from '../run/signals.ts';
 import { forget, recover as recoverSessions, unfinished } from '../session/recovery.ts';
-import { owing } from '../session/session-file.ts';
+import { owing, refuseStateDirectory } from '../session/session-file.ts';
 import { closeInherited } from '../system/descriptors.ts';
 import type { RecoverRequest } from '../types.ts';
 import type { Context, Ending } from './context.ts';
@@ -21,6 +23,15 @@ export async function recover(request: RecoverRequest, context: Context): Promis
         .map(describePending)
         .join(''),
     );
+  }
+  const refusal = refuseStateDirectory(statePaths.stateDirectory, context.by.uid);
+  if (refusal !== undefined) {
+    const { reason } = describeRefusal(refusal, undefined);
+    const directory = escapeControls(statePaths.stateDirectory);
+    context.tell(
+      `tklbam-hooks: not using the records in '${directory}': ${reason} (it must be root's alone)`,
+    );
+    return 1;
   }
   closeInherited();
   context.leaveDirectory();

@@ -1,6 +1,7 @@
 // Sessions that run or were cut off, and the last of each operation in the log, as text or JSON. Pure.
 import { escapeControls } from '../cli/text.ts';
 import { MOST_ATTEMPTS, owing, pending } from '../session/session-file.ts';
+import { toJson } from '../system/json.ts';
 import type { HookEntry, LogEntry, Operation, SessionEntry, Unfinished } from '../types.ts';
 import { describeGuardian, describeProgressOf, localTime, operationOf } from './session-messages.ts';
 
@@ -144,5 +145,5 @@ export function statusJson(sessions: readonly Unfinished[], entries: readonly Lo
       error: record?.error ?? null,
     };
   });
-  return `${JSON.stringify({ version: 2, sessions: unfinished, last: lastOfEach(entries) }, undefined, 2)}\n`;
+  return `${toJson({ version: 2, sessions: unfinished, last: lastOfEach(entries) }, 2)}\n`;
 }

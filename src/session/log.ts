@@ -1,4 +1,4 @@
-// The log of sessions: JSON lines, one for each hook and one for each session. No environment and no output of hooks is in it.
+// The log of sessions: JSON lines, one for each hook and one for each session. No environment is in it, and the output of failed hooks alone.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -15,8 +15,10 @@ import { basename, dirname, extname } from 'node:path';
 import { OPERATIONS } from '../cli/grammar.ts';
 import { DEFAULT_LOG } from '../cli/parse.ts';
 import { escapeControls } from '../cli/text.ts';
+import { describeRefusal } from '../report/verdicts.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
-import { isObject } from '../system/json.ts';
+import { isObject, toJson } from '../system/json.ts';
+import { pathRefusal } from '../system/trust.ts';
 import { findHelper, HELPER_ENV } from '../system/which.ts';
 import type { HookEntry, LogEntry, SessionEntry } from '../types.ts';
 
@@ -40,21 +42,19 @@ export function openLog(path: string, warn: (line: string) => void): Log {
   let syslog: ChildProcess | undefined;
   return {
     write: entry => {
-      const line = `${JSON.stringify(entry)}\n`;
-      try {
-        append(path, line, entry.type === 'session');
-      } catch (error) {
-        const text = `cannot write the log '${escapeControls(path)}' (${errnoOf(error)}), going on without it`;
-        if (!hasFailed) warn(`tklbam-hooks: ${text}`);
-        hasFailed = true;
+      const line = `${toJson(entry)}\n`;
+      const fault = append(path, line, entry.type === 'session');
+      if (fault !== undefined && !hasFailed) {
+        warn(`tklbam-hooks: cannot write the log '${escapeControls(path)}' (${fault}), going on without it`);
       }
+      hasFailed ||= fault !== undefined;
       // Only the default log is copied to syslog.
       if (path !== DEFAULT_LOG) return;
       syslog ??= startLogger();
       // By sd-daemon(3): an error, or information.
       const { output, ...rest } = { output: undefined, ...entry };
       // What a hook says is for root alone.
-      syslog?.stdin?.write(`<${GOOD.includes(entry.outcome) ? 6 : 3}>${JSON.stringify(rest)}\n`);
+      syslog?.stdin?.write(`<${GOOD.includes(entry.outcome) ? 6 : 3}>${toJson(rest)}\n`);
     },
     close: async () => {
       const input = syslog?.stdin;
@@ -88,16 +88,24 @@ export async function logAttempt(
  * Opened anew for each line: whoever rotates it need not tell us. `isLast`: what was written is on disk then, before the record
  * of the session goes.
  */
-function append(path: string, line: string, isLast: boolean): void {
+function append(path: string, line: string, isLast: boolean): string | undefined {
+  // What others could put there would be written into, or read by them.
+  const refusal = pathRefusal(dirname(path));
+  if (refusal !== undefined) return describeRefusal(refusal, undefined).reason;
   // O_NONBLOCK: a FIFO that nobody reads must not hold us up.
   const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
-  const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
-    writeSync(fd, line);
-    // A device or a pipe has nothing to bring there.
-    if (isLast) attempt(() => fdatasyncSync(fd));
-  } finally {
-    closeSync(fd);
+    const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+    try {
+      writeSync(fd, line);
+      // A device or a pipe has nothing to bring there.
+      if (isLast) attempt(() => fdatasyncSync(fd));
+    } finally {
+      closeSync(fd);
+    }
+    return undefined;
+  } catch (error) {
+    return errnoOf(error);
   }
 }
 

@@ -4,6 +4,7 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -412,6 +413,15 @@ TKLBAM_HOOK_STATE=error
   });
 
   describe(`${program.name}: the record`, { concurrency: 4 }, () => {
+    /** A session whose guardian is killed with -9 after pre. */
+    const cutOff = (made: Stage, env: Record<string, string> = {}): void => {
+      assert.equal(
+        run(program, ['wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'], { env: { ...made.env, ...env } })
+          .signal,
+        'SIGKILL',
+      );
+    };
+
     test('is there before the first hook, for root alone, and holds no environment', t => {
       const made = stage(t, []);
       place(
@@ -490,6 +500,63 @@ TKLBAM_HOOK_STATE=error
       });
     }
 
+    if (isRoot) {
+      test('a state directory that a stranger can write to is not used, nor is a log there', t => {
+        const made = stage(t, ['a']);
+        cutOff(made);
+        const record = readFileSync(join(made.state, 'sessions/backup.json'), 'utf8');
+        for (const path of [made.state, join(made.state, 'sessions')]) {
+          chownSync(path, 64_999, 64_999);
+          const [status, stdout, stderr] = wrap(made, ['echo', 'never']);
+          assert.deepEqual([status, stdout], [1, '']);
+          assert.match(
+            stderr,
+            /^HookError: cannot record the session in '\S+': '\S+' belongs to user 64999, no hook was run\n$/,
+          );
+          const [recovered, , text] = recover(made);
+          assert.equal(recovered, 1);
+          assert.match(
+            text,
+            /^tklbam-hooks: not using the records in '\S+': '\S+' belongs to user 64999 \(it must be root's alone\)\n$/,
+          );
+          chownSync(path, 0, 0);
+        }
+        assert.equal(readFileSync(join(made.state, 'sessions/backup.json'), 'utf8'), record);
+        chownSync(join(made.state, 'sessions/backup.json'), 64_999, 64_999);
+        assert.match(recover(made)[2], /cannot be understood, keeping it as/);
+        assert.deepEqual(made.told(), ['a pre']);
+        const shared = join(scratch(t), 'shared');
+        mkdirSync(shared);
+        chmodSync(shared, 0o777);
+        const log = join(shared, 'log');
+        assert.match(
+          wrap(made, ['true'], { TKLBAM_HOOKS_LOG: log })[2],
+          /^tklbam-hooks: cannot write the log '\S+' \('\S+' is writable by everybody\)/,
+        );
+        assert.ok(!existsSync(log));
+      });
+    }
+
+    test('a record, a half-saved one or a lock that is a link is not followed', t => {
+      const made = stage(t, ['a']);
+      const sessions = join(made.state, 'sessions');
+      mkdirSync(sessions, { recursive: true, mode: 0o700 });
+      const target = join(scratch(t), 'target');
+      writeFileSync(target, 'precious');
+      for (const name of ['backup.json.new', 'backup.json']) {
+        symlinkSync(target, join(sessions, name));
+        wrap(made, ['true']);
+        assert.equal(readFileSync(target, 'utf8'), 'precious', name);
+        rmSync(join(sessions, name), { force: true });
+      }
+      symlinkSync(target, join(sessions, 'backup.lock'));
+      assert.match(
+        wrap(made, ['true'])[2],
+        /^HookError: cannot record the session in '\S+': too many links \(ELOOP\)/,
+      );
+      assert.equal(readFileSync(target, 'utf8'), 'precious');
+    });
+
     test('a signal that hits flock(1) does not lose the lock', async t => {
       const made = stage(t, ['a']);
       const running = await hold(t, made);
@@ -534,15 +601,6 @@ wait $pid`;
       assert.equal((await running.ended)[0], 'SIGTERM');
       assert.deepEqual(files(made), []);
     });
-
-    /** A session whose guardian is killed with -9 after pre. */
-    const cutOff = (made: Stage, env: Record<string, string> = {}): void => {
-      assert.equal(
-        run(program, ['wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'], { env: { ...made.env, ...env } })
-          .signal,
-        'SIGKILL',
-      );
-    };
 
     test('of a killed guardian: recover tells error, once', t => {
       const made = stage(t);
