@@ -1,5 +1,6 @@
 // Arguments and environment in; text, exit status or signal out.
 import { readFileSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { help } from './cli/help.ts';
 import { parse } from './cli/parse.ts';
@@ -185,6 +186,8 @@ function finish(ending: Ending): void {
   if (typeof ending === 'number') process.exit(ending);
   process.removeAllListeners(ending);
   process.kill(process.pid, ending);
+  // Process 1 of a container, which no signal of its own ends (pid_namespaces(7)).
+  process.exit(128 + constants.signals[ending]);
 }
 
 main().then(finish, (error: unknown) => {

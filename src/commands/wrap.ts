@@ -3,9 +3,11 @@ import { escapeControls } from '../cli/text.ts';
 import { commandStatus, EX_TEMPFAIL, NOT_FOUND } from '../report/exit-status.ts';
 import { describeCommand, describeDeferral } from '../report/session-messages.ts';
 import { command } from '../run/execute.ts';
+import { restoreOpenFilesLimit } from '../run/launch.ts';
 import { type Carried, carryRawWords, readRawWords } from '../run/raw-words.ts';
 import { ENDING, type Handler, type Signals } from '../run/signals.ts';
 import type { Terminal } from '../run/terminal.ts';
+import { logAttempt } from '../session/log.ts';
 import { openSession } from '../session/session.ts';
 import { closeInherited } from '../system/descriptors.ts';
 import { isDirectory } from '../system/errno.ts';
@@ -30,7 +32,9 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
   if (typeof file === 'number') {
     const why = file === NOT_FOUND ? 'is not to be found' : 'cannot be executed';
     const where = name.includes('/') ? '' : ` in PATH (${searchPath(env.PATH)})`;
-    tell(`tklbam-hooks: '${escapeControls(name)}' ${why}${where}, no hook was run`);
+    const error = `'${escapeControls(name)}' ${why}${where}, no hook was run`;
+    tell(`tklbam-hooks: ${error}`);
+    await logAttempt(request.statePaths.log, request.operation, error);
     return file;
   }
   const carried = carryRawWords([file, ...args], context.callerEnv, readRawWords);
@@ -107,19 +111,26 @@ function runCommand(
   terminal: Terminal,
   note: (signal: NodeJS.Signals) => void,
 ): Promise<Outcome> {
-  let send: (signal: NodeJS.Signals) => void = () => undefined;
+  // What comes before there is a process to send it to.
+  const early: NodeJS.Signals[] = [];
+  let send: ((signal: NodeJS.Signals) => void) | undefined;
   const launch = { ignoredSignals: ignoredHangup(terminal), diesWithUs: true };
   return signals.during(
     signal => {
       if (isSparedHangup(signal, 'pre', terminal)) return 'ignored';
       if (ENDING.includes(signal)) note(signal);
+      if (send === undefined) early.push(signal);
       // What the terminal sends, the command gets from it too.
-      if (!terminal.isThere || !terminal.sent(signal)) send(signal);
+      else if (!terminal.isThere || !terminal.sent(signal)) send(signal);
       return 'handled';
     },
-    () =>
-      command(words, cwd, env, launch, sender => {
+    async () => {
+      // Where there was no hook, nobody has done so yet.
+      await restoreOpenFilesLimit();
+      return command(words, cwd, env, launch, sender => {
         send = sender;
-      }),
+        early.forEach(sender);
+      });
+    },
   );
 }
