@@ -85,8 +85,9 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
         if (inspect.status !== 0) return conclude(inspect.status);
       }
       session.runs(escapeControls(name));
+      let passedOn: NodeJS.Signals | undefined;
       const outcome = await runCommand(carried, request, signals, terminal, signal => {
-        received ??= signal;
+        passedOn ??= signal;
       });
       const status = commandStatus(outcome);
       const more = { TKLBAM_HOOK_STATUS: String(status) };
@@ -96,6 +97,8 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
         return conclude((await session.advance('post', request.cwd, { ...env, ...more })).status);
       }
       await session.fail(describeCommand(name, outcome), more);
+      // A command that ends well all the same has done its work.
+      received ??= passedOn;
       return conclude(status);
     });
   } finally {

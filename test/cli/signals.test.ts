@@ -146,6 +146,15 @@ for (const program of programs) {
       assert.deepEqual(made.told(), ['a pre', 'a post']);
     });
 
+    test('a COMMAND that gets TERM and ends well has done its work: post', async t => {
+      const made = stage(t, 'a');
+      const running = start(t, wrap('sh', '-c', `trap 'exit 0' TERM; ${WAIT}`), made.env);
+      await running.says('ready');
+      running.child.kill('SIGTERM');
+      assert.deepEqual(await running.ended, [0, '']);
+      assert.deepEqual(made.told(), ['a pre', 'a post']);
+    });
+
     test('COMMAND gets TERM when the runner is killed with -9', async t => {
       const made = stage(t, 'a');
       const script = `trap 'echo terminated >>"$RECORD"; exit' TERM\n${WAIT}`;
@@ -355,7 +364,7 @@ for (const program of programs) {
       const { stdout } = run(program, ['status'], { env: made.env });
       assert.match(
         stdout,
-        /^last backup: .*, 0 s, turned-away: '\/nonexistent\/restic' is not to be found, no hook was run\n/,
+        /^backup: FAILED, .*: '\/nonexistent\/restic' is not to be found, no hook was run\n/,
       );
     });
 
