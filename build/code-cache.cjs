@@ -1,9 +1,12 @@
-// node --predictable code-cache.cjs BUNDLE OUTPUT ARGUMENT…: runs the bundle with the arguments, and then writes what V8
-// compiled for that, for build/start.cjs.
+// node --predictable code-cache.cjs BUNDLE OUTPUT: what V8 makes of the bundle, for build/start.cjs. All of it, compiled without
+// being run: what a run would need depends on the machine that it is on.
 const { readFileSync, writeFileSync } = require('node:fs');
+const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
 
 const [bundle, output] = process.argv.splice(2, 2);
+setFlagsFromString('--no-lazy');
 const script = new Script(readFileSync(bundle, 'utf8'), { filename: 'tklbam-hooks.cjs' });
-process.on('exit', () => writeFileSync(output, script.createCachedData()));
-script.runInThisContext()(require);
+// V8 refuses a cache that was made under other flags than it is read under.
+setFlagsFromString('--lazy');
+writeFileSync(output, script.createCachedData());

@@ -1,4 +1,5 @@
-// dist/tklbam-hooks_VERSION_ARCH.deb: the built executable and the files of packaging/ and hooks.d/, by debhelper.
+// dist/tklbam-hooks_VERSION_ARCH.deb: the built executable and the files of packaging/ and hooks.d/, by debhelper. With --arch
+// arm64 on an amd64 machine, or the other way round, it builds that executable too.
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -16,11 +17,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { wrap } from '../src/cli/text.ts';
+import { billOfMaterials, licences, partsOf } from './parts.ts';
+import { readTarget } from './target.ts';
 
 const { name, version } = JSON.parse(readFileSync('package.json', 'utf8'));
-const executable = 'dist/tklbam-hooks';
-const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
-const architecture = architectures[process.arch];
+const target = readTarget();
+const { executable } = target;
 
 /**
  * The newest symbol versions that the minimum versions of Depends in packaging/debian/control hold: libc6 2.28; libstdc++6 7
@@ -39,29 +42,36 @@ const LIBRARIES =
 const CONTENTS: Readonly<Record<string, string>> = {
   './etc/default/tklbam-hooks': '-rw-r--r--',
   './etc/logrotate.d/tklbam-hooks': '-rw-r--r--',
-  './etc/tklbam/hooks.d/README': '-rw-r--r--',
-  './etc/tklbam/hooks.d/fixclock': '-rwxr-xr-x',
-  './etc/tklbam/hooks.d/services': '-rw-r--r--',
-  './etc/tklbam/hooks.d/services.conf': '-rw-r--r--',
-  './lib/systemd/system/tklbam-hooks-recover.service': '-rw-r--r--',
+  // One is enabled.
+  ...Object.fromEntries(
+    readdirSync('hooks.d').map(file => [
+      `./etc/tklbam/hooks.d/${file}`,
+      file === 'fixclock' ? '-rwxr-xr-x' : '-rw-r--r--',
+    ]),
+  ),
   './usr/bin/tklbam-hooks': '-rwxr-xr-x',
+  './usr/lib/systemd/system/tklbam-hooks-recover.service': '-rw-r--r--',
   './usr/share/bash-completion/completions/tklbam-hooks': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/changelog.gz': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/copyright': '-rw-r--r--',
-  './usr/share/doc/tklbam-hooks/examples/00-report': '-rwxr-xr-x',
-  './usr/share/doc/tklbam-hooks/examples/20-disk-space': '-rwxr-xr-x',
-  './usr/share/doc/tklbam-hooks/examples/30-service': '-rwxr-xr-x',
-  './usr/share/doc/tklbam-hooks/examples/40-postgresql': '-rwxr-xr-x',
-  './usr/share/doc/tklbam-hooks/examples/40-sqlite': '-rwxr-xr-x',
-  './usr/share/doc/tklbam-hooks/examples/50-package-list': '-rwxr-xr-x',
+  ...Object.fromEntries(
+    readdirSync('packaging/examples').map(file => [
+      `./usr/share/doc/tklbam-hooks/examples/${file}`,
+      '-rwxr-xr-x',
+    ]),
+  ),
+  './usr/share/doc/tklbam-hooks/sbom.cdx.json.gz': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/third-party-licences.gz': '-rw-r--r--',
   './usr/share/lintian/overrides/tklbam-hooks': '-rw-r--r--',
   './usr/share/man/man8/tklbam-hooks.8.gz': '-rw-r--r--',
   './usr/share/tklbam-hooks/hooks.py': '-rw-r--r--',
 };
 
-if (architecture === undefined) throw new Error(`there is no package for the architecture ${process.arch}`);
-if (!existsSync(executable)) throw new Error(`${executable} is missing: run 'npm run build' first`);
+if (!target.native) {
+  execFileSync(process.execPath, ['build/package.ts', '--arch', target.debian], { stdio: 'inherit' });
+} else if (!existsSync(executable)) {
+  throw new Error(`${executable} is missing: run 'npm run build' first`);
+}
 checkLibraries(executable);
 // The modes in the package are not those that the umask left in the work tree.
 process.umask(0o022);
@@ -69,8 +79,9 @@ const scratch = mkdtempSync(join(tmpdir(), 'tklbam-hooks-deb-'));
 try {
   const stage = join(scratch, 'stage');
   lay(stage);
-  const product = `${name}_${version}_${architecture}.deb`;
-  execFileSync('dpkg-buildpackage', ['--build=binary', '--no-sign', '--no-check-builddeps'], {
+  const product = `${name}_${version}_${target.debian}.deb`;
+  const options = ['--build=binary', '--no-sign', '--no-check-builddeps', `--host-arch=${target.debian}`];
+  execFileSync('dpkg-buildpackage', options, {
     cwd: stage,
     stdio: 'inherit',
     // The date of the changelog's newest entry is the build's, unless SOURCE_DATE_EPOCH is set: dpkg-buildpackage sees to it.
@@ -92,7 +103,9 @@ function lay(stage: string): void {
     join(stage, 'debian/changelog'),
     debianChangelog(readFileSync('CHANGELOG.md', 'utf8'), maintainer()),
   );
-  writeFileSync(join(stage, 'third-party-licences'), bundledPackages().map(licence).join('\n'));
+  const parts = partsOf(target);
+  writeFileSync(join(stage, 'third-party-licences'), licences(parts));
+  writeFileSync(join(stage, 'sbom.cdx.json'), billOfMaterials(name, version, parts));
   chmodSync(join(stage, 'debian/rules'), 0o755);
 }
 
@@ -115,35 +128,18 @@ function debianChangelog(markdown: string, author: string): string {
       if (number === undefined || date === undefined || text === undefined) {
         throw new Error(`CHANGELOG.md: no entry 'VERSION - YYYY-MM-DD' in '${entry.split('\n')[0]}'`);
       }
-      const lines = text
-        .split('\n')
-        .filter(line => line !== '' && !line.startsWith('#'))
-        .map(line => `  ${line.replace(/^- /, '* ').replaceAll('`', "'")}`);
+      const items = text
+        .replace(/^#.*\n/gm, '')
+        .split(/^- /m)
+        .map(item => item.replaceAll('`', "'").trim().replaceAll(/\s+/g, ' '))
+        .filter(item => item !== '');
+      const lines = items.flatMap(item =>
+        wrap(item, 76).map((line, index) => `  ${index === 0 ? '* ' : '  '}${line}`),
+      );
       const when = new Date(`${date}T00:00:00Z`).toUTCString().replace('GMT', '+0000');
       return `${name} (${number}) unstable; urgency=medium\n\n${lines.join('\n')}\n\n -- ${author}  ${when}\n`;
     })
     .join('\n');
-}
-
-/** The npm packages that are in the executable, Node.js first: their directories. */
-function bundledPackages(): string[] {
-  const { inputs } = JSON.parse(readFileSync('dist/bundle.json', 'utf8'));
-  const directories = Object.keys(inputs).map(
-    path => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? '',
-  );
-  const inBundle = [...new Set(directories.filter(directory => directory !== ''))].sort();
-  if (inBundle.length === 0) throw new Error('dist/bundle.json lists no package');
-  return [`node_modules/node-linux-${process.arch}`, ...inBundle];
-}
-
-/** The whole text of a package's licence, under its name. */
-function licence(directory: string): string {
-  const about = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
-  const files = readdirSync(directory).filter(file => /^(?:licen[cs]e|copying|notice)\b/i.test(file));
-  if (!files.some(file => !/^notice/i.test(file))) throw new Error(`${directory} has no licence text`);
-  const title = `${about.name} ${about.version} (${about.license})`;
-  const texts = files.map(file => readFileSync(join(directory, file), 'utf8').trim());
-  return `${[title, '='.repeat(title.length), '', texts.join('\n\n')].join('\n')}\n`;
 }
 
 /** Throws if the executable needs a library, or a version of one, that the package does not depend on. */

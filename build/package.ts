@@ -1,50 +1,62 @@
-// dist/tklbam-hooks: the bundle and Node.js in one executable, by pkg's SEA mode.
+// dist/tklbam-hooks: the bundle and Node.js in one executable, by pkg's SEA mode. With --arch, for another architecture.
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { Script } from 'node:vm';
+import { dirname, join, resolve } from 'node:path';
 import sea from '@yao-pkg/pkg/lib-es5/sea.js';
+import { canRun, nodePackage, readTarget } from './target.ts';
 
 const { version, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
-const nodePackage = `node-linux-${process.arch}`;
-const nodeVersion = optionalDependencies[nodePackage];
+const target = readTarget();
+const nodeVersion = optionalDependencies[`node-linux-${target.node}`];
 if (process.version !== `v${nodeVersion}`) {
   throw new Error(
     `this is Node.js ${process.version}, and the executable is built with ${nodeVersion}: run 'npm run build'`,
   );
 }
 
+/** Prints whether V8 refuses the code cache. */
+const READ_BACK = `const [, bundle, codeCache] = process.argv;
+const [source, cachedData] = [fs.readFileSync(bundle, 'utf8'), fs.readFileSync(codeCache)];
+new vm.Script(source, { filename: 'tklbam-hooks.cjs', cachedData }).cachedDataRejected`;
+
 const scratch = mkdtempSync(resolve('dist/build-'));
 try {
-  const base = join(scratch, 'node');
-  const output = join(scratch, 'tklbam-hooks');
-  copyFileSync(`node_modules/${nodePackage}/bin/node`, base);
+  // Where pkg keeps the official builds that it has fetched: it takes the one that is there.
+  const base = join(scratch, '.pkg-cache/sea', `node-v${nodeVersion}-linux-${target.node}`, 'bin/node');
+  mkdirSync(dirname(base), { recursive: true });
+  copyFileSync(join(nodePackage(target), 'bin/node'), base);
   strip(base);
+  for (const fetched of [
+    `${dirname(dirname(base))}.tar.gz`,
+    `${dirname(dirname(base))}.tar.gz.ok`,
+    `${base}.ok`,
+  ]) {
+    writeFileSync(fetched, '');
+  }
 
   const bundle = join(scratch, 'bundle');
   const source = `(require => {${readFileSync('dist/tklbam-hooks.cjs', 'utf8')}\n})`;
   writeFileSync(bundle, source);
   const codeCache = join(scratch, 'code-cache');
   makeCodeCache(base, bundle, codeCache);
-  const filename = 'tklbam-hooks.cjs';
-  if (new Script(source, { filename, cachedData: readFileSync(codeCache) }).cachedDataRejected !== false)
-    throw new Error('V8 refuses the code cache that was made for it');
 
   // pkg makes its own scratch directory in there, and Node.js reads the paths below from it: the first is part of the executable,
   // which must not depend on where it was built.
   process.env.TMPDIR = scratch;
+  process.env.HOME = scratch;
   copyFileSync('build/start.cjs', join(scratch, 'start.cjs'));
+  const output = join(scratch, 'tklbam-hooks');
   await sea.default('build/start.cjs', {
-    nodePath: base,
-    targets: [{ nodeRange: `node${nodeVersion}`, platform: 'linux', arch: process.arch, output }],
+    targets: [{ nodeRange: `node${nodeVersion}`, platform: 'linux', arch: target.node, output }],
     seaConfig: {
       // @ts-expect-error: pkg hands all this to Node.js as it is, and does not know two of them.
       main: '../start.cjs',
@@ -63,11 +75,13 @@ try {
     },
   });
   chmodSync(output, 0o755);
-  const printed = execFileSync(output, ['--version'], { encoding: 'utf8' });
-  if (printed !== `tklbam-hooks ${version}\n`)
-    throw new Error(`the executable answers --version with '${printed}'`);
-  copyFileSync(output, 'dist/tklbam-hooks.new');
-  renameSync('dist/tklbam-hooks.new', 'dist/tklbam-hooks');
+  if (canRun(target)) {
+    const printed = run(output, ['--version']);
+    if (printed !== `tklbam-hooks ${version}\n`)
+      throw new Error(`the executable answers --version with '${printed}'`);
+  }
+  copyFileSync(output, `${target.executable}.new`);
+  renameSync(`${target.executable}.new`, target.executable);
 } finally {
   rmSync(scratch, { recursive: true });
 }
@@ -75,16 +89,31 @@ try {
 /** Before the injection: the executable no longer starts if it is stripped after. */
 function strip(path: string): void {
   try {
-    execFileSync('strip', ['--strip-all', path], { stdio: 'inherit' });
+    execFileSync(target.strip, ['--strip-all', path], { stdio: 'inherit' });
   } catch (error) {
-    throw new Error(`cannot strip ${nodePackage}: run 'build/setup'`, { cause: error });
+    const task = target.native ? '' : ` ${target.debian}`;
+    throw new Error(`cannot strip Node.js with ${target.strip}: run 'build/setup${task}'`, { cause: error });
   }
 }
 
-/** What V8 compiles in a run of one hook. By the Node.js that will read it: to cross-build, this machine must be able to run that. */
+/** By the Node.js that will read it. */
 function makeCodeCache(base: string, bundle: string, codeCache: string): void {
-  // Not a hook in here, which would be refused where the group of whoever builds can write to the work tree.
-  const run = ['run', 'backup', 'pre', '--hooks', '/usr/bin', '--only', 'true', '--profile', scratch];
+  if (!canRun(target)) {
+    process.stderr.write(
+      `build/package.ts: this machine cannot run programs for ${target.debian} ('build/setup ${target.debian}'): ` +
+        'the executable is built without compiled code, and will start slower.\n',
+    );
+    // What V8 refuses, as start.cjs expects.
+    writeFileSync(codeCache, '');
+    return;
+  }
   // --predictable: else it differs from build to build.
-  execFileSync(base, ['--predictable', 'build/code-cache.cjs', bundle, codeCache, ...run], { env: {} });
+  run(base, ['--predictable', 'build/code-cache.cjs', bundle, codeCache]);
+  const rejected = run(base, ['--print', READ_BACK, bundle, codeCache]);
+  if (rejected !== 'false\n') throw new Error('V8 refuses the code cache that was made for it');
+}
+
+function run(program: string, args: readonly string[]): string {
+  const [file = '', ...words] = [...target.emulator, program, ...args];
+  return execFileSync(file, words, { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' } });
 }

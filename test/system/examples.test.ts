@@ -139,12 +139,15 @@ test('every example of README does what it says', t => {
     }
   }
   assert.deepEqual(untried, [
-    // test/system/package.test.ts
-    `apt install ./tklbam-hooks_${version}_amd64.deb`,
+    // test/system/repository.test.ts
+    'wget -P /usr/share/keyrings https://packages.example.com/tklbam-hooks-archive-keyring.gpg',
     // These are how this test is run.
     'build/setup && npm ci && npm run build && npm run demo',
     'build/setup test && npm ci && npm test',
     'build/node --test test/cli/trust.test.ts',
+    // test/system/{arm64,repository,reproducible}.test.ts
+    'npm run deb && npm run deb -- --arch arm64',
+    `git checkout ${version} && npm ci && npm run build && npm run deb && sha256sum dist/*.deb`,
     // Not a command.
     'argv ─parse─▶ Request ─discover─▶ Candidate[] ─judge─▶ Verdict[] ─plan─▶ Plan ─execute─▶ Report ─report─▶ text + status',
   ]);

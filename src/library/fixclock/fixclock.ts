@@ -1,9 +1,9 @@
 // The built-in hook `fixclock`: set the clock before a backup or a restore.
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { escapeControls } from '../../cli/text.ts';
 import { attempt as orUndefined } from '../../system/errno.ts';
+import { randomHex } from '../../system/random.ts';
 import { findHelper, HELPER_ENV } from '../../system/which.ts';
 import type { Environment, HookEvent } from '../../types.ts';
 import { parseOffset, refuseStep } from './bounds.ts';
@@ -174,9 +174,7 @@ function trySet(
   const refusal = offset === undefined ? undefined : refuseStep(Date.now(), offset, mayStep);
   if (refusal !== undefined) return { command: question, reason: refusal, output: said };
 
-  const pidFile = existsSync(CHRONY_RUN)
-    ? `${CHRONY_RUN}/fixclock-${randomBytes(8).toString('hex')}.pid`
-    : undefined;
+  const pidFile = existsSync(CHRONY_RUN) ? `${CHRONY_RUN}/fixclock-${randomHex(8)}.pid` : undefined;
   const command = [tool.name, ...tool.set(server, pidFile)];
   const end = programs.run(command, limitS);
   // chronyd leaves it behind when it fails.

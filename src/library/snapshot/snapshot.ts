@@ -1,6 +1,6 @@
 // `snapshot`: the operation sees volumes as they were at one moment, for which services need to be down a second or so.
-import { randomBytes } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
+import { randomHex } from '../../system/random.ts';
 import type { Operation } from '../../types.ts';
 import type { Context, LibraryHook, Problem, Values } from '../hook.ts';
 import { serviceNames, servicesProblems, startServices, stopServices } from '../services/services.ts';
@@ -115,7 +115,7 @@ function pre(operation: Operation, context: Context): number {
   const left = state.load();
   // Of a session whose end nobody could be told.
   if (left !== undefined && error(context) !== 0) return 1;
-  const id = `${instance.replace(/[^\w-]/g, '_').slice(0, 40)}-${randomBytes(4).toString('hex')}`;
+  const id = `${instance.replace(/[^\w-]/g, '_').slice(0, 40)}-${randomHex(4)}`;
   const snapshots = volumes.map((volume, index) => planSnapshot(volume, `${id}-${index}`));
   state.save({ operation, snapshots, onOverflow: values.ON_OVERFLOW === 'warn' ? 'warn' : 'fail' });
   const began = performance.now();
