@@ -45,8 +45,9 @@ export function parseSettings(path: string, text: string, rules: Readonly<Record
   const at = (line: number | undefined): string =>
     `'${escapeControls(path)}'${line === undefined ? '' : ` line ${line}`}`;
   const malformed = warnings.map((warning): Problem => {
-    const [, line] = /line (\d+)/.exec(warning) ?? [];
-    return { reason: `${at(Number(line))}: not NAME=VALUE`, remedy: 'correct or remove the line' };
+    const [, line, what = warning] = /: line (\d+) (.*), ignoring it$/.exec(warning) ?? [];
+    const where = at(line === undefined ? undefined : Number(line));
+    return { reason: `${where}: it ${what}`, remedy: 'correct or remove the line' };
   });
   const wrong = Object.entries(values).flatMap(([name, value]): Problem[] => {
     const where = at(lineOf(text, name));

@@ -202,6 +202,19 @@ for (const program of programs) {
     },
   );
 
+  test(at('a link to a ready hook has settings of its own'), t => {
+    const { local, options, env } = ready(t, 'SERVICES=cron\n');
+    run(program, ['enable', 'services', ...options]);
+    symlinkSync('services', join(local, 'services-web'));
+    place(local, 'services-web.conf', 'QUIESCE=perhaps\n', 0o644);
+    const checked = run(program, ['check', 'services-web', ...options], { env });
+    const conf = join(local, 'services-web.conf');
+    const why = `'${conf}' line 1: QUIESCE is 'perhaps', and can only be yes or no (correct it)`;
+    assert.deepEqual(ending(checked), [1, `'${local}/services-web': ${why}\n`, '']);
+    const pre = run(program, ['run', 'backup', 'pre', '--only', 'services-web', ...options], { env });
+    assert.equal(pre.stderr.split('\n')[0], `services-web: ${why}`);
+  });
+
   test(at('settings that others can write are refused'), t => {
     const { options, env, conf } = ready(t, 'SERVICES=cron\n');
     run(program, ['enable', 'services', ...options]);

@@ -31,7 +31,8 @@ const faults: [string, string][] = [
   ['\nSERVICE=mysql\n', "line 2: unknown setting 'SERVICE'"],
   ['toString=x\n', "line 1: unknown setting 'toString'"],
   ['QUIESCE=maybe\n', "line 1: QUIESCE is 'maybe', and can only be yes or no"],
-  ['# a\nmysql apache2\n', 'line 2: not NAME=VALUE'],
+  ['# a\nmysql apache2\n', 'line 2: it is not NAME=VALUE'],
+  ['SERVICES="a b\n', 'line 1: it has a quote that is not closed'],
   ['SERVICES=--now\n', "line 1: SERVICES has '--now', which is no name of a service"],
   ['SERVICES=../x\n', "line 1: SERVICES has '../x', which is no name of a service"],
   ['SERVICES=a*\n', "line 1: SERVICES has 'a*', which is no name of a service"],
@@ -58,6 +59,7 @@ const unit = (id: string, dependents: readonly string[] = [], changes: Partial<U
   result: 'success',
   killMode: 'control-group',
   dependents,
+  triggers: [],
   ...changes,
 });
 

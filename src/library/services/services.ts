@@ -119,7 +119,7 @@ export function startServices({
   by.release(instance);
   const failed = by.start(stopped.units);
   const started = stopped.units.filter(unit => !failed.some(each => each.unit === unit));
-  if (started.length > 0) tell(`started ${started.join(', ')} again`);
+  if (started.length > 0) tell(`started ${started.toSorted().join(', ')} again`);
   for (const { unit, isOwed, reason, journal } of failed) {
     tell(isOwed ? `could not start ${unit} again, tried twice: ${reason}` : `${unit} ${reason}`);
     for (const line of journal) tell(`  ${line}`);

@@ -131,12 +131,28 @@ function startOnce(units: readonly string[]): readonly NotStarted[] {
   const known = show(units);
   const gone = known.filter(({ loadState }) => loadState === 'not-found' || loadState === 'masked');
   const wanted = known.map(({ id }) => id).filter(id => !gone.some(unit => unit.id === id));
-  // One command, so that systemd sees to their order.
-  const rest = wanted.filter(id => !isTarget(id));
-  const { reason } = rest.length === 0 ? { reason: '' } : runTool('systemctl', 'start', '--', ...rest);
-  // A target would start all that it wants, also what the administrator had stopped.
+  const sockets = known.filter(
+    unit => unit.id.endsWith('.socket') && wanted.includes(unit.id) && !isUp(unit),
+  );
+  // A socket is refused while its service runs, as one does that was not stopped yet when we were cut off.
+  const inTheWay = show(sockets.flatMap(({ triggers }) => triggers)).filter(isUp);
+  if (inTheWay.length > 0) runTool('systemctl', 'stop', '--', ...inTheWay.map(({ id }) => id));
+  const triggers = wanted.filter(isTrigger);
   const targets = wanted.filter(isTarget);
-  if (targets.length > 0) runTool('systemctl', 'start', '--job-mode=ignore-dependencies', '--', ...targets);
+  const rest = wanted.filter(id => !isTrigger(id) && !isTarget(id));
+  // Each kind in one command, so that systemd sees to the order; but the jobs of a command are queued one by one, and a service
+  // that comes first is in the way of its socket.
+  const reason = [
+    ['start', '--', ...triggers],
+    ['start', '--', ...new Set([...rest, ...inTheWay.map(({ id }) => id)])],
+    // A target would start all that it wants, also what the administrator had stopped.
+    ['start', '--job-mode=ignore-dependencies', '--', ...targets],
+  ]
+    .filter(words => words.at(-1) !== '--')
+    .map(words => runTool('systemctl', ...words))
+    .filter(({ status }) => status !== 0)
+    .map(each => each.reason)
+    .join(', ');
   pause(SECOND_LOOK_MS);
   const failed = (wanted.length === 0 ? [] : show(wanted)).filter(unit => !isStarted(unit));
   return [

@@ -13,6 +13,8 @@ export interface Unit {
   readonly killMode: string;
   /** What is stopped with it, or would start it. */
   readonly dependents: readonly string[];
+  /** What it would start. */
+  readonly triggers: readonly string[];
 }
 
 /**
@@ -22,7 +24,7 @@ export interface Unit {
 const DEPENDENTS = ['RequiredBy', 'RequisiteOf', 'BoundBy', 'ConsistsOf', 'PropagatesStopTo', 'TriggeredBy'];
 
 export const PROPERTIES = [
-  ...['Id', 'LoadState', 'ActiveState', 'SubState', 'Type', 'Result', 'KillMode'],
+  ...['Id', 'LoadState', 'ActiveState', 'SubState', 'Type', 'Result', 'KillMode', 'Triggers'],
   ...DEPENDENTS,
 ].join(',');
 
@@ -41,6 +43,7 @@ export function parseUnits(text: string): Unit[] {
       result: found.get('Result') ?? '',
       killMode: found.get('KillMode') ?? '',
       dependents: DEPENDENTS.flatMap(name => (found.get(name) ?? '').split(' ').filter(Boolean)),
+      triggers: (found.get('Triggers') ?? '').split(' ').filter(Boolean),
     }));
 }
 
