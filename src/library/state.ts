@@ -44,7 +44,7 @@ export function openState<T>(
     save: value => {
       // Neither may be there yet; the ones above them always are.
       for (const each of [dirname(directory), directory]) makePrivate(each);
-      replaceDurably(path, `${JSON.stringify(value)}\n`);
+      replaceDurably(path, () => `${JSON.stringify(value)}\n`);
     },
     remove: () => removeDurably(path),
   };

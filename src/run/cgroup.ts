@@ -1,7 +1,9 @@
 // A control group (cgroups(7), version 2) for all that a hook or a command starts: nothing forks or execs its way out of it, whatever
 // it is called and however quickly it does so, and nobody else gets into it.
+
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { attempt } from '../system/errno.ts';
+import { decodeOctal } from '../system/mounts.ts';
 import { send, stat } from '../system/proc.ts';
 
 export interface Cgroup {
@@ -141,7 +143,7 @@ function ownCgroup(): string | undefined {
   for (const line of read('/proc/self/mountinfo').split('\n')) {
     // proc_pid_mountinfo(5): id, parent, device, root, mount point, options; behind the dash the type.
     const [fields = '', type = ''] = line.split(' - ');
-    const [, , , root, point] = fields.split(' ').map(unescapeOctal);
+    const [, , , root, point] = fields.split(' ').map(decodeOctal);
     if (!type.startsWith('cgroup2 ') || root === undefined || point === undefined) continue;
     const prefix = root === '/' ? '' : root;
     if (own === root || own.startsWith(`${prefix}/`))
@@ -149,9 +151,6 @@ function ownCgroup(): string | undefined {
   }
   return undefined;
 }
-
-const unescapeOctal = (text: string): string =>
-  text.replace(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8)));
 
 const homeOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 

@@ -1,17 +1,17 @@
 // The records of an operation's sessions on disk: written whole and durably, and believed only if they are ours.
 import {
+  type BigIntStats,
   closeSync,
   constants,
-  existsSync,
   fstatSync,
-  fsyncSync,
   lstatSync,
   openSync,
   readFileSync,
   renameSync,
+  statSync,
   unlinkSync,
-  writeSync,
 } from 'node:fs';
+import { removeDurably, replaceDurably } from '../system/durable-file.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
 import { isObject, isStrings } from '../system/json.ts';
 import { machineId } from '../system/machine.ts';
@@ -43,13 +43,8 @@ export const refuseStateDirectory = (stateDirectory: string, uid: number): Refus
 /** Throws the error of the system call that fails; what was saved before is then still there. None removes the file. */
 export function save(stateDirectory: string, operation: Operation, sessions: readonly SessionRecord[]): void {
   const path = recordPath(stateDirectory, operation);
-  if (sessions.length === 0) {
-    attempt(() => unlinkSync(path));
-    if (existsSync(path)) unlinkSync(path);
-  } else {
-    write(path, sessions);
-  }
-  sync(sessionsDirectory(stateDirectory));
+  if (sessions.length === 0) removeDurably(path);
+  else write(path, sessions);
 }
 
 /** Of a `save` that failed, or of one who was killed in it. */
@@ -98,7 +93,10 @@ export function load(stateDirectory: string, operation: Operation, uid: number):
     const facts = { uid: stat.uid, mode: stat.mode & 0o7777 };
     if (!stat.isFile() || findRefusal(facts, [], uid) !== undefined) return { kind: 'unreadable' };
     const found: unknown = attempt(() => JSON.parse(readFileSync(fd, 'utf8')));
-    return understand(found, operation, { machine: machineId(), file: identify(fd) });
+    return understand(found, operation, {
+      machine: machineId(),
+      file: identify(fstatSync(fd, { bigint: true })),
+    });
   } finally {
     closeSync(fd);
   }
@@ -112,10 +110,7 @@ interface Origin {
 /** Inode and time of birth (statx(2)), in ns since 1970; `0` where the file system has none. */
 type FileIdentity = string;
 
-const identify = (fd: number): FileIdentity => {
-  const { ino, birthtimeNs } = fstatSync(fd, { bigint: true });
-  return `${ino} ${birthtimeNs}`;
-};
+const identify = ({ ino, birthtimeNs }: BigIntStats): FileIdentity => `${ino} ${birthtimeNs}`;
 
 /** What a record says, if it is one of that operation that was written here. Pure. */
 export function understand(found: unknown, operation: Operation, here: Origin): SessionFile {
@@ -192,30 +187,11 @@ const isPath = (value: unknown): boolean =>
 
 /** Writes it anew, with what tells this file from a copy of it, unless that is not to be had. */
 function write(path: string, sessions: readonly SessionRecord[], isCopyTold = true): void {
-  // What is there is of one who was killed, or was put there by somebody: never written through.
-  attempt(() => unlinkSync(`${path}.new`));
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  const fd = openSync(`${path}.new`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-  try {
-    const file = isCopyTold ? identify(fd) : null;
-    const text = `${JSON.stringify({ version: VERSION, machine: machineId(), file, sessions })}\n`;
-    for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
-    fsyncSync(fd);
-    renameSync(`${path}.new`, path);
-    // Where there is no statx(2), Node.js takes the time of the last change for that of birth, and the rename has set that.
-    if (file === null || file === identify(fd)) return;
-  } finally {
-    closeSync(fd);
-  }
-  write(path, sessions, false);
-}
-
-/** So that a name that was made or taken away in it stays so after a power cut. */
-function sync(directory: string): void {
-  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  let file: FileIdentity | null = null;
+  replaceDurably(path, fd => {
+    if (isCopyTold) file = identify(fstatSync(fd, { bigint: true }));
+    return `${JSON.stringify({ version: VERSION, machine: machineId(), file, sessions })}\n`;
+  });
+  // Where there is no statx(2), Node.js takes the time of the last change for that of birth, and the rename has set that.
+  if (file !== null && file !== identify(statSync(path, { bigint: true }))) write(path, sessions, false);
 }

@@ -1,14 +1,19 @@
 // Files that are there, whole, after a power cut.
 import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { errnoOf } from './errno.ts';
+import { attempt, errnoOf } from './errno.ts';
 
-/** The old content or the new, whatever happens. Readable for its owner alone. */
-export function replaceDurably(path: string, text: string): void {
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
-  const fd = openSync(`${path}.new`, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+/**
+ * The old content or the new, whatever happens. Readable for its owner alone. `content` gets the descriptor of the new file. Throws the error
+ * of the system call that fails.
+ */
+export function replaceDurably(path: string, content: (fd: number) => string): void {
+  // What is there is of one who was killed, or was put there by somebody: never written through.
+  attempt(() => unlinkSync(`${path}.new`));
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const fd = openSync(`${path}.new`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
-    for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
+    for (let rest = Buffer.from(content(fd)); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
     fsyncSync(fd);
   } finally {
     closeSync(fd);
@@ -17,7 +22,7 @@ export function replaceDurably(path: string, text: string): void {
   syncDirectory(dirname(path));
 }
 
-/** One that is missing is as good. */
+/** One that is missing is as good. Throws if it cannot be taken away. */
 export function removeDurably(path: string): void {
   try {
     unlinkSync(path);
@@ -25,7 +30,8 @@ export function removeDurably(path: string): void {
     if (errnoOf(error) === 'ENOENT') return;
     throw error;
   }
-  syncDirectory(dirname(path));
+  // It is gone, even if a power cut can bring it back.
+  attempt(() => syncDirectory(dirname(path)));
 }
 
 /** So that a name that was made or taken away in it stays so. */

@@ -40,6 +40,6 @@ export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
   return mounts;
 }
 
-/** Blanks, line breaks and backslashes stand in octal. */
-const decodeOctal = (text: string): string =>
+/** Of a path in /proc/PID/mountinfo: blanks, line breaks and backslashes stand in octal (proc_pid_mountinfo(5)). */
+export const decodeOctal = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
