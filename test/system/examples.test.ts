@@ -145,11 +145,12 @@ test('every example of README does what it says', t => {
     'build/setup && npm ci && npm run build && npm run demo',
     'build/setup test && npm ci && npm test',
     'build/node --test test/cli/trust.test.ts',
+    'build/node --test test/cli/trust.test.ts',
     // test/system/{arm64,repository,reproducible}.test.ts
     'npm run deb && npm run deb -- --arch arm64',
     `git checkout ${version} && npm ci && npm run build && npm run deb && sha256sum dist/*.deb`,
     // Not a command.
-    'argv ─parse─▶ Request ─discover─▶ Candidate[] ─judge─▶ Verdict[] ─plan─▶ Plan ─execute─▶ Report ─report─▶ text + status',
+    'argv ─parse─▶ Request ─discover─▶ Candidate[] ─judge─▶ Verdict[] ─plan─▶ Plan ─perform─▶ Report ─report─▶ text',
   ]);
 });
 
