@@ -258,7 +258,7 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
       done(`${install} /root/current.deb`);
       assert.equal(run('command -v node')[0], 127);
       assert.equal(done('tklbam-hooks --version'), `tklbam-hooks ${version}\n`);
-      assert.match(done('tklbam-hooks list'), / disabled +README .*\n {2}enabled +fixclock\n/);
+      assert.match(done('tklbam-hooks list'), / passed-over +README .*\n {2}enabled +fixclock\n/);
     });
 
     await t.test('the end-to-end suite passes', () => {
@@ -309,7 +309,7 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
   enabled      20-dump
   enabled      30-snapshot
   disabled     40-off  is not executable (chmod +x enables it)
-  disabled     README  is not executable (chmod +x enables it)
+  passed-over  README  has the name of a backup, package manager or data file
   disabled     fixclock  is not executable (chmod +x enables it)
   disabled     services  is not executable (chmod +x enables it)
   passed-over  services.conf
