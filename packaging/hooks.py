@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 from registry import registry
 
@@ -26,6 +27,8 @@ class Hooks(object):
         atexit.register(self._leave)
 
     def pre(self):
+        # By this, what tklbam starts from now on is found and ended, should tklbam die: duplicity would write on.
+        os.environ["TKLBAM_HOOK_CALLER"] = "%d-%d" % (os.getpid(), time.time())
         self.resumes = _is_set("opt_resume", ["--resume"])
         self._prepare("pre", _cwd())
 

@@ -32,6 +32,10 @@ export async function run(request: RunRequest, context: Context): Promise<Ending
     verbose: request.verbose,
   });
   const planned = request.dryRun ? { ...whole, steps: [] } : whole;
-  const report = await perform(planned, { starts: step => step, ended: () => undefined });
+  const report = await perform(planned, {
+    starts: step => step,
+    traced: () => undefined,
+    ended: () => undefined,
+  });
   return report.interruption ?? (exitStatus(report) || (isPrinted ? 0 : 1));
 }

@@ -2,7 +2,7 @@
 import { loadHooks } from '../hooks/load.ts';
 import { type OutputTail, openOutputTail } from '../run/output-tail.ts';
 import { performer, type Stagehands } from '../run/perform.ts';
-import { end, processId, taggedProcesses } from '../run/process-tree.ts';
+import { endTraced, processId } from '../run/process-tree.ts';
 import type { SessionDeps } from '../session/deps.ts';
 import { sessionsDirectory } from '../session/flock.ts';
 import { openLog } from '../session/log.ts';
@@ -15,7 +15,7 @@ export function sessionDeps(
   { statePaths, verbose }: { readonly statePaths: StatePaths; readonly verbose: boolean },
   hands: Pick<Stagehands, 'setting' | 'signals' | 'reaction' | 'callerGone' | 'isAnswered'>,
   context: Context,
-  ends: Partial<Pick<SessionDeps, 'callerEnd' | 'interruption'>> = {},
+  ends: Partial<Pick<SessionDeps, 'callerEnd' | 'interruption' | 'endCallers'>> = {},
 ): SessionDeps & { readonly close: () => Promise<void> } {
   const log = openLog(statePaths.log, context.tell);
   let tail: OutputTail | undefined;
@@ -40,15 +40,10 @@ export function sessionDeps(
     caller: context.parent,
     uid: context.by.uid,
     callerEnd: () => undefined,
+    endCallers: async () => {},
     interruption: () => undefined,
     waitSeconds: 2,
-    endTagged: tag =>
-      end(
-        taggedProcesses(tag),
-        'SIGTERM',
-        gracePeriod(context.env) ?? DEFAULT_GRACE_MS,
-        new AbortController().signal,
-      ),
+    endTraced: trace => endTraced(trace, gracePeriod(context.env) ?? DEFAULT_GRACE_MS),
     isGoingDown,
     ...ends,
   };

@@ -1,8 +1,11 @@
 // session: the guardian that tklbam's side talks to.
 import { escapeControls } from '../cli/text.ts';
+import { CALLER_TAG } from '../hooks/plan.ts';
+import { callerProcesses } from '../run/caller.ts';
 import { guard, openControl } from '../session/control.ts';
 import { openSession } from '../session/session.ts';
 import { adoptStreams, closeInherited } from '../system/descriptors.ts';
+import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 import { isAlive, processId } from '../system/proc.ts';
 import type { SessionRequest } from '../types.ts';
 import type { Context, Ending } from './context.ts';
@@ -27,6 +30,8 @@ export async function session(request: SessionRequest, context: Context): Promis
   control.gone.addEventListener('abort', () => {
     if (isAlive(callerId)) adoptStreams(callerId.pid);
   });
+  const callers = callerProcesses(callerId);
+  const endCallers = (): Promise<void> => callers.end(gracePeriod(context.env) ?? DEFAULT_GRACE_MS);
   const terminate = (signal: NodeJS.Signals): void => terminated.abort(signal);
   const deps = sessionDeps(
     request,
@@ -44,7 +49,7 @@ export async function session(request: SessionRequest, context: Context): Promis
     },
     // tklbam copies what its terminal shows to a log: no colours.
     { ...context, tellError: context.tell },
-    { callerEnd, interruption },
+    { callerEnd, interruption, endCallers },
   );
   try {
     const status = await signals.during(
@@ -57,7 +62,10 @@ export async function session(request: SessionRequest, context: Context): Promis
         guard(
           control,
           openSession(request, deps),
-          given => ({ ...context.defaults, ...given }),
+          given => {
+            callers.note(given[CALLER_TAG]);
+            return { ...context.defaults, ...given };
+          },
           terminated.signal,
           () => callerEnd() ?? interruption(),
         ),

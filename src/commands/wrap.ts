@@ -8,8 +8,9 @@ import { type Carried, carryRawWords, readRawWords } from '../run/raw-words.ts';
 import { ENDING, type Handler, type Signals } from '../run/signals.ts';
 import type { Terminal } from '../run/terminal.ts';
 import { logAttempt } from '../session/log.ts';
-import { openSession } from '../session/session.ts';
+import { openSession, type Session } from '../session/session.ts';
 import { closeInherited } from '../system/descriptors.ts';
+import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 import { isDirectory } from '../system/errno.ts';
 import { findCommand, searchPath } from '../system/which.ts';
 import type { Outcome, WrapRequest } from '../types.ts';
@@ -86,9 +87,18 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
       }
       session.runs(escapeControls(name));
       let passedOn: NodeJS.Signals | undefined;
-      const outcome = await runCommand(carried, request, signals, terminal, signal => {
-        passedOn ??= signal;
-      });
+      const outcome = await runCommand(
+        carried,
+        request,
+        context,
+        signals,
+        terminal,
+        session.traced,
+        signal => {
+          passedOn ??= signal;
+        },
+      );
+      session.traced(undefined);
       const status = commandStatus(outcome);
       const more = { TKLBAM_HOOK_STATUS: String(status) };
       const isWarning = outcome.kind === 'failed' && request.warnStatuses.includes(status);
@@ -110,14 +120,15 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
 function runCommand(
   { words, env }: Carried,
   { cwd }: WrapRequest,
+  context: Context,
   signals: Signals,
   terminal: Terminal,
+  traced: Session['traced'],
   note: (signal: NodeJS.Signals) => void,
 ): Promise<Outcome> {
   // What comes before there is a process to send it to.
   const early: NodeJS.Signals[] = [];
   let send: ((signal: NodeJS.Signals) => void) | undefined;
-  const launch = { ignoredSignals: ignoredHangup(terminal), diesWithUs: true };
   return signals.during(
     signal => {
       if (isSparedHangup(signal, 'pre', terminal)) return 'ignored';
@@ -130,9 +141,15 @@ function runCommand(
     async () => {
       // Where there was no hook, nobody has done so yet.
       await restoreOpenFilesLimit();
-      return command(words, cwd, env, launch, sender => {
-        send = sender;
-        early.forEach(sender);
+      return command(words, cwd, env, {
+        ignoredSignals: ignoredHangup(terminal),
+        diesWithUs: true,
+        graceMs: gracePeriod(context.env) ?? DEFAULT_GRACE_MS,
+        traced,
+        passOn: sender => {
+          send = sender;
+          early.forEach(sender);
+        },
       });
     },
   );

@@ -105,6 +105,9 @@ export function plan(
   };
 }
 
+/** The variable by which a caller marks what it starts itself: any value that no other caller has. What hooks start is not that. */
+export const CALLER_TAG = 'TKLBAM_HOOK_CALLER';
+
 /** The entries of its environment by which the processes of a hook are found. */
 export const processTag = ({ env }: Step): string[] =>
   ['OPERATION', 'STATE', 'NAME', 'SESSION'].map(each => `TKLBAM_HOOK_${each}=${env[`TKLBAM_HOOK_${each}`]}`);
@@ -140,7 +143,7 @@ const isSkip = (verdict: Verdict): boolean => verdict.kind === 'skip';
 
 function hookEnvironment({ operation, state }: HookEvent, env: Environment, session: string): Environment {
   const base: Record<string, string> = { ...env };
-  for (const name of [...WITHHELD, 'TKLBAM_HOOK_ERROR', 'TKLBAM_HOOK_FAILED']) delete base[name];
+  for (const name of [...WITHHELD, CALLER_TAG, 'TKLBAM_HOOK_ERROR', 'TKLBAM_HOOK_FAILED']) delete base[name];
   // What is relative would be taken from wherever the hook is run, which may be in what is being restored.
   for (const name of CODE_PATHS) {
     const list = absolute(base[name]).join(':');

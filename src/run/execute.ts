@@ -2,20 +2,22 @@
 import { isatty } from 'node:tty';
 import { processTag } from '../hooks/plan.ts';
 import { isDead } from '../system/descriptors.ts';
-import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step } from '../types.ts';
+import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step, Trace } from '../types.ts';
 import { startDefect, startIn } from './directory.ts';
 import { type Launch, launchWords } from './launch.ts';
 import type { OutputTail } from './output-tail.ts';
 import { end, track } from './process-tree.ts';
 import { carryRawWords, readRawWords } from './raw-words.ts';
-import type { Cancellation } from './signals.ts';
+import { type Cancellation, ENDING } from './signals.ts';
 import type { Terminal } from './terminal.ts';
-import { type Watchdog, watchdog } from './watchdog.ts';
+import { watchdog } from './watchdog.ts';
 
 /** Is told of each hook as it starts and ends. */
 export interface Observer {
   /** The step to start, which may know more by now than its plan; or why it must not be started. */
   readonly starts: (step: Step) => Step | Defect;
+  /** Just before and just after its start: how whoever has to end it, if we are killed, finds it. */
+  readonly traced: (trace: Trace) => void;
   readonly ended: (result: Result) => void;
 }
 
@@ -42,7 +44,12 @@ export async function execute(
     if ('kind' in step) {
       result = { step: planned, outcome: { kind: 'not-started', defect: step }, durationMs: 0, output: '' };
     } else {
-      result = await run(step, setting, cancellation, dog, tail);
+      const traced = (trace: Trace): void => {
+        if (step.timeoutMs !== undefined) dog?.starts(trace, { ...step, timeoutMs: step.timeoutMs });
+        observer.traced(trace);
+      };
+      result = await run(step, setting, cancellation, traced, tail);
+      dog?.ended();
     }
     results.push(result);
     observer.ended(result);
@@ -56,7 +63,7 @@ async function run(
   step: Step,
   setting: Setting,
   { stop, hurry }: Cancellation,
-  dog: Watchdog | undefined,
+  traced: Observer['traced'],
   tail: OutputTail | undefined,
 ): Promise<Result> {
   // Here, not above: a run without hooks need not load it.
@@ -87,9 +94,7 @@ async function run(
   const { child, tree, release } = track(
     () => execa(file, args, options),
     { hasOwnGroup, tag: processTag(step) },
-    trace => {
-      if (timeoutMs !== undefined) dog?.starts(trace, { timeoutMs, graceMs });
-    },
+    traced,
   );
   const ending = new AbortController();
   const stopped = Promise.withResolvers<Outcome>();
@@ -119,7 +124,6 @@ async function run(
   const last = isStopping ? await stopped.promise : first;
   child.nodeChildProcess.unref();
   release();
-  dog?.ended();
   const durationMs = performance.now() - startedMs;
   return { step, outcome: last, durationMs, output: tail?.take() ?? '' };
 }
@@ -139,13 +143,22 @@ function streams(
   return [isatty(0) ? 'inherit' : 'ignore', output(2), error];
 }
 
-/** A program that is not a hook, in our process group and with all that we have. */
+export interface CommandSetting extends Launch {
+  readonly graceMs: number;
+  readonly traced: Observer['traced'];
+  /** Is given what passes a signal on: one that ends us to all that the command started, another to its first process. */
+  readonly passOn: (send: (signal: NodeJS.Signals) => void) => void;
+}
+
+/**
+ * A program that is not a hook, in our process group and with all that we have. Unless it succeeds, nothing that it started is left when
+ * this resolves: services that start again would be read from.
+ */
 export async function command(
   words: readonly [string, ...string[]],
   cwd: string,
   env: Environment,
-  launch: Launch,
-  passOn: (send: (signal: NodeJS.Signals) => void) => void,
+  setting: CommandSetting,
 ): Promise<Outcome> {
   const { execa } = await import('execa');
   const options = {
@@ -157,11 +170,24 @@ export async function command(
     reject: false,
     cleanup: false,
   } as const;
-  const [file = '', ...args] = [...launchWords(launch), ...words];
-  const child = execa(file, args, options);
-  passOn(signal => child.kill(signal));
+  const [file = '', ...args] = [...launchWords(setting), ...words];
+  const kin = { hasOwnGroup: false, tag: [] };
+  const { child, tree, release } = track(() => execa(file, args, options), kin, setting.traced);
+  const hurry = new AbortController();
+  let ending: Promise<void> | undefined;
+  const endWith = (signal: NodeJS.Signals): Promise<void> =>
+    tree === undefined ? Promise.resolve() : end(tree, signal, setting.graceMs, hurry.signal);
+  setting.passOn(signal => {
+    if (!ENDING.includes(signal)) child.kill(signal);
+    else if (ending === undefined) ending = endWith(signal);
+    else if (signal === 'SIGINT') hurry.abort();
+  });
   const { exitCode, signal, code } = await child;
-  return outcome(exitCode, signal, code, cwd);
+  const ended = outcome(exitCode, signal, code, cwd);
+  if (ended.kind !== 'succeeded') ending ??= endWith('SIGTERM');
+  await ending;
+  release();
+  return ended;
 }
 
 function outcome(

@@ -51,6 +51,7 @@ export function performer(hands: Stagehands): (plan: Plan, observer: Observer) =
         if (verbose && !('kind' in step)) tell(describeStart(step.hook, plan.event));
         return step;
       },
+      traced: observer.traced,
       ended: result => {
         if (verbose) tell(describeProgress(result));
         const message = describeResult(plan, result);

@@ -1,5 +1,6 @@
 // All that a hook or a command started: found, and ended.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isObject, isStrings } from '../system/json.ts';
 import {
   addDescendants,
   bootId,
@@ -62,9 +63,16 @@ export async function endTraced(trace: Trace, graceMs: number): Promise<void> {
   cgroup?.release();
 }
 
-/** What bears the tag in its environment, and its descendants: what is left of a hook of which no more is known. */
-export const taggedProcesses = (tag: readonly string[]): Tree =>
-  tree({ cgroup: null, leader: null, hasOwnGroup: false, tag }, undefined);
+export function isTrace(found: unknown): found is Trace {
+  if (!isObject(found)) return false;
+  const { cgroup, leader, hasOwnGroup, tag } = found;
+  return (
+    (cgroup === null || typeof cgroup === 'string') &&
+    (leader === null || (isObject(leader) && typeof leader.pid === 'number' && leader.pid > 1)) &&
+    typeof hasOwnGroup === 'boolean' &&
+    isStrings(tag)
+  );
+}
 
 /**
  * With a cgroup, what is in it; and by /proc what was moved out of it, as pam_systemd(8) does, or all where there is none: what
@@ -211,7 +219,7 @@ export async function end(
     const lookedAt = performance.now();
     if (await isEmpty()) return;
     // With a hundred thousand processes on the machine a look takes long.
-    await sleep(Math.max(POLL_MS, 4 * (performance.now() - lookedAt)));
+    await sleep(Math.max(POLL_MS, performance.now() - lookedAt));
   }
   const last = performance.now() + KILL_MS;
   while (performance.now() < last && !(await isEmpty())) {

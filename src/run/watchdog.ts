@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { attempt } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
 import type { Trace } from '../types.ts';
-import { endTraced } from './process-tree.ts';
+import { endTraced, isTrace } from './process-tree.ts';
 
 /**
  * Reads a line `DEADLINE PID START ORPHAN` before a hook starts and one when it has, an empty one after it; the deadline is in seconds of
@@ -100,17 +100,6 @@ export async function endOrphan(text: string): Promise<number> {
 
 const isOrphan = (found: unknown): found is Orphan =>
   isObject(found) && typeof found.graceMs === 'number' && isTrace(found.trace);
-
-function isTrace(found: unknown): found is Trace {
-  if (!isObject(found)) return false;
-  const { cgroup, leader, hasOwnGroup, tag } = found;
-  return (
-    (cgroup === null || typeof cgroup === 'string') &&
-    (leader === null || isObject(leader)) &&
-    typeof hasOwnGroup === 'boolean' &&
-    Array.isArray(tag)
-  );
-}
 
 /** Seconds since boot; undefined where there is no /proc, and so no way to find the hook's processes either. */
 function uptime(): number | undefined {

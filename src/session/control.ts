@@ -134,8 +134,8 @@ export function parseDemand(line: string): Demand | Failed | string {
 }
 
 /**
- * Serves the caller until the session is over, and sends `error` if the caller ends before. `withDefaults` completes the
- * environment of a request; `terminated` is aborted, with the name of the signal, when the guardian is to end. Resolves to its exit
+ * Serves the caller until the session is over, and sends `error` if the caller ends before. `withDefaults` is called for each request, and
+ * completes its environment; `terminated` is aborted, with the name of the signal, when the guardian is to end. Resolves to its exit
  * status.
  */
 export async function guard(

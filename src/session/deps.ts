@@ -1,6 +1,6 @@
 // What a session does beyond its own record, injected: a test puts a fake runner here.
 import type { Observer } from '../run/execute.ts';
-import type { HookSettings, LoadedHooks, Plan, ProcessId, Report, SessionRecord } from '../types.ts';
+import type { HookSettings, LoadedHooks, Plan, ProcessId, Report, SessionRecord, Trace } from '../types.ts';
 import type { Log } from './log.ts';
 
 /** Side effects that a session needs, injected. */
@@ -21,8 +21,10 @@ export interface SessionDeps {
   readonly interruption: () => string | undefined;
   /** How long to wait for a session or a recovery that is just ending, in seconds. */
   readonly waitSeconds: number;
-  /** Ends what is left of the processes with that tag in their environment. */
-  readonly endTagged: (tag: readonly string[]) => Promise<void>;
+  /** Ends what the caller left running, if it is the caller's end that ends the session. */
+  readonly endCallers: () => Promise<void>;
+  /** Ends what a guardian that was killed left running. */
+  readonly endTraced: (trace: Trace) => Promise<void>;
   /** Whether the machine is being shut down: what fails then says nothing. */
   readonly isGoingDown: () => boolean;
 }

@@ -11,19 +11,20 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { isTrace } from '../run/process-tree.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
-import { isObject, isStrings } from '../system/json.ts';
-import type { Operation } from '../types.ts';
+import { isObject } from '../system/json.ts';
+import type { Operation, Trace } from '../types.ts';
 
 /** What its holder does: run a session, or tell hooks of one that was cut off. */
 export type Purpose = 'session' | 'recovery';
 
 /** The right to the sessions of an operation, until `close` or the end of the process. */
 export interface Lock {
-  /** Says which hook is running now, by the tag of its processes (plan.ts); undefined when it has ended. */
-  readonly note: (tag: readonly string[] | undefined) => void;
-  /** The tag that the last holder left. */
-  readonly left: readonly string[] | undefined;
+  /** Says what is running now, a hook or a command; undefined when it has ended. */
+  readonly note: (trace: Trace | undefined) => void;
+  /** What the last holder left running, maybe. */
+  readonly left: Trace | undefined;
   readonly become: (purpose: Purpose) => void;
   readonly close: () => void;
 }
@@ -108,15 +109,15 @@ function isStill(fd: number, path: string): boolean {
 
 interface Note {
   readonly purpose: Purpose;
-  readonly tag: readonly string[] | undefined;
+  readonly trace: Trace | undefined;
 }
 
 function holder(path: string, fd: number, given: Purpose): Lock {
-  const left = readNote(path)?.tag;
+  const left = readNote(path)?.trace;
   let purpose = given;
   // It is of use only until the next boot, and only if we are killed: neither worth an fsync nor a failure.
-  const write = (tag: readonly string[] | undefined): void => {
-    attempt(() => writeSync(fd, JSON.stringify({ purpose, tag }).padEnd(NOTE_SIZE), 0));
+  const write = (trace: Trace | undefined): void => {
+    attempt(() => writeSync(fd, JSON.stringify({ purpose, trace }).padEnd(NOTE_SIZE), 0));
   };
   write(left);
   return {
@@ -137,10 +138,10 @@ function holder(path: string, fd: number, given: Purpose): Lock {
 function readNote(path: string): Note | undefined {
   const found: unknown = attempt(() => JSON.parse(readFileSync(path, 'utf8')));
   if (!isObject(found)) return undefined;
-  const { purpose, tag } = found;
+  const { purpose, trace } = found;
   if (purpose !== 'session' && purpose !== 'recovery') return undefined;
-  return { purpose, tag: isStrings(tag) ? tag : undefined };
+  return { purpose, trace: isTrace(trace) ? trace : undefined };
 }
 
 /** Of one size, so that it has its place even when the disk is full. */
-const NOTE_SIZE = 2048;
+const NOTE_SIZE = 8192;

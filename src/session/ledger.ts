@@ -10,7 +10,7 @@ export interface Ledger {
   readonly save: (next: SessionRecord) => void;
   /** Saves it if that can be done: what is on disk otherwise is older, and hooks would be told once more. */
   readonly trySave: (next: SessionRecord) => void;
-  /** Says which hook is running, by the tag of its processes; undefined when it has ended. */
+  /** Says what is running, a hook or a command; undefined when it has ended. */
   readonly note: Lock['note'];
   /** Nothing runs any more: the record goes, unless the session has failed and a hook is still owed something. */
   readonly end: (hasSucceeded: boolean) => void;

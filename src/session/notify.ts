@@ -1,5 +1,5 @@
 // State `error`: told to each hook that is owed it, and to those that want to hear of every failure.
-import { plan, processTag } from '../hooks/plan.ts';
+import { plan } from '../hooks/plan.ts';
 import { resultEntry } from '../report/messages.ts';
 import { describeDeafHook, describeNotification, describeUntold } from '../report/session-messages.ts';
 import type { Observer } from '../run/execute.ts';
@@ -119,9 +119,9 @@ export function observe(
   return {
     starts: step => {
       startedAt = new Date();
-      note(processTag(step));
       return step;
     },
+    traced: note,
     ended: result => {
       note(undefined);
       const [, state] = result.step.args;

@@ -98,6 +98,9 @@ export async function recoverLocked(
   deps: SessionDeps,
 ): Promise<Recovered> {
   removeUnsaved(stateDirectory, operation);
+  // Whoever held the lock before is gone.
+  if (theirs.left !== undefined) await deps.endTraced(theirs.left);
+  theirs.note(undefined);
   const sessions = believe(load(stateDirectory, operation, deps.uid), stateDirectory, operation, deps);
   let [owed, interruption]: [readonly SessionRecord[], Recovered['interruption']] = [[], undefined];
   for (const [index, found] of sessions.entries()) {
@@ -106,7 +109,7 @@ export async function recoverLocked(
       owed = [...owed, found];
       continue;
     }
-    const record = found.isOver ? found : await cutOff(found, theirs, deps);
+    const record = found.isOver ? found : cutOff(found, deps);
     const ledger = openLedger(theirs, { stateDirectory, operation }, others, record, deps.tell);
     if (!found.isOver) ledger.trySave(record);
     if (pending(record).length > 0 || !found.isOver) {
@@ -157,12 +160,11 @@ function believe(
   }
 }
 
-/** The record of a session that nobody looks after any more, as ours. Ends what is left of its running hook first. */
-async function cutOff(found: SessionRecord, theirs: Lock, deps: SessionDeps): Promise<SessionRecord> {
+/** The record of a session that nobody looks after any more, as ours. */
+function cutOff(found: SessionRecord, deps: SessionDeps): SessionRecord {
   const { operation, since, guardian } = found;
   const cause = describeCutOff(found, bootId());
   deps.tell(`tklbam-hooks: the ${operation} of ${localTime(since)} ${cause}: telling its hooks`);
-  if (theirs.left?.includes(`TKLBAM_HOOK_SESSION=${found.session}`)) await deps.endTagged(theirs.left);
   const error = found.error ?? `the ${operation} ${cause}`;
   // Seconds since an earlier boot say nothing.
   const uptime = guardian.boot === bootId() ? found.uptime : null;

@@ -27,6 +27,7 @@ import type {
   SessionSettings,
   State,
   Step,
+  Trace,
   Trouble,
 } from '../types.ts';
 import type { SessionDeps } from './deps.ts';
@@ -56,6 +57,8 @@ export interface Session {
   readonly runs: (command: string) => void;
   /** The operation has failed: runs the hooks of `error`, unless no session has begun or it is over. */
   readonly fail: (error: string, more?: Environment) => Promise<void>;
+  /** How what runs between the states is found; undefined when it has ended. */
+  readonly traced: (trace: Trace | undefined) => void;
   readonly isOver: () => boolean;
 }
 
@@ -148,6 +151,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     // Whether the hook that runs is in the record for the first time.
     let isNew = false;
     return deps.perform(whole, {
+      traced: seen.traced,
       starts: step => {
         const { path } = step.hook;
         const record = ledger.record();
@@ -175,6 +179,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     try {
       if (trouble !== undefined) {
         ledger.trySave({ ...ledger.record(), ...trouble, state: 'error' });
+        if (deps.callerEnd() !== undefined) await deps.endCallers();
         await notify(ledger, env, deps);
       }
     } finally {
@@ -202,6 +207,9 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       return phase.kind === 'open' && STAGES.indexOf(stage) > STAGES.indexOf(phase.stage);
     },
     advance,
+    traced: trace => {
+      if (phase.kind === 'open') phase.ledger.note(trace);
+    },
     runs: command => {
       if (phase.kind === 'open') phase.ledger.trySave({ ...phase.ledger.record(), command });
     },

@@ -151,7 +151,9 @@ for (const program of programs) {
       const running = start(t, wrap('sh', '-c', `trap 'exit 0' TERM; ${WAIT}`), made.env);
       await running.says('ready');
       running.child.kill('SIGTERM');
-      assert.deepEqual(await running.ended, [0, '']);
+      // So does what it started, and its shell may say so.
+      const [status] = await running.ended;
+      assert.equal(status, 0);
       assert.deepEqual(made.told(), ['a pre', 'a post']);
     });
 

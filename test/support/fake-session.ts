@@ -21,6 +21,7 @@ import type {
   SessionRecord,
   SessionSettings,
   StatePaths,
+  Trace,
   Verdict,
 } from '../../src/types.ts';
 import { scratch } from './scratch.ts';
@@ -49,7 +50,8 @@ export interface Fake {
   readonly environments: Readonly<Record<string, string>>[];
   /** What was said on standard error. */
   readonly said: string[];
-  readonly endedTags: readonly (readonly string[])[];
+  /** What was left running and ended. */
+  readonly ended: readonly Trace[];
   readonly session: (operation?: Operation, deps?: SessionDeps) => Session;
   /** The sessions of the record that is there; none without one. */
   readonly records: (operation?: Operation) => readonly SessionRecord[];
@@ -70,7 +72,7 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
   const said: string[] = [];
   const told: string[] = [];
   const environments: Readonly<Record<string, string>>[] = [];
-  const endedTags: (readonly string[])[] = [];
+  const ended: Trace[] = [];
   const tell = (line: string): void => {
     said.push(line);
   };
@@ -94,7 +96,7 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
     told,
     environments,
     said,
-    endedTags,
+    ended,
     deps: {
       loadHooks: async () => {
         const error = made.listingError?.();
@@ -117,8 +119,9 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
       callerEnd: () => made.callerEnd,
       interruption: () => made.interruption,
       waitSeconds: 0.05,
-      endTagged: async tag => {
-        endedTags.push(tag);
+      endCallers: async () => {},
+      endTraced: async trace => {
+        ended.push(trace);
       },
       isGoingDown: () => made.isGoingDown,
     },

@@ -776,21 +776,24 @@ describe('recovery', () => {
     assert.equal(made.told.length, 2);
   });
 
-  test('what is left of a running hook is ended first; a note of another session is not its', async t => {
+  test('what was left running is ended first, if the note of it can be understood', async t => {
     const made = fake(t, 'a');
-    const { session } = await leaveCutOff(made);
-    const note = (tag: string[]): void => {
+    const note = (trace: unknown): void => {
       const path = join(made.statePaths.stateDirectory, 'sessions/backup.lock');
-      writeFileSync(path, JSON.stringify({ purpose: 'session', tag }), { mode: 0o600 });
+      writeFileSync(path, JSON.stringify({ purpose: 'session', trace }), { mode: 0o600 });
     };
-    const tag = ['TKLBAM_HOOK_NAME=a', `TKLBAM_HOOK_SESSION=${session}`];
-    note(tag);
-    await recoverAll(made);
-    assert.deepEqual(made.endedTags, [tag]);
+    const leader = { pid: 1234, start: 5678, boot: 'x' };
+    const trace = { cgroup: '/sys/fs/cgroup/tklbam-hooks-1-2-3', leader, hasOwnGroup: true, tag: ['A=b'] };
     await leaveCutOff(made);
-    note(['TKLBAM_HOOK_NAME=a', 'TKLBAM_HOOK_SESSION=other']);
+    note(trace);
     await recoverAll(made);
-    assert.equal(made.endedTags.length, 1);
+    assert.deepEqual(made.ended, [trace]);
+    for (const harmed of [{ ...trace, tag: [1] }, { ...trace, leader: { ...leader, pid: 1 } }, ['A=b']]) {
+      await leaveCutOff(made);
+      note(harmed);
+      await recoverAll(made);
+    }
+    assert.equal(made.ended.length, 1);
   });
 
   for (const [what, harm] of [
