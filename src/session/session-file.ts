@@ -123,10 +123,12 @@ export function understand(found: unknown, operation: Operation, here: Origin): 
     sessions.every(isRecord) &&
     sessions.every(each => each.operation === operation);
   if (!isWhole) return { kind: 'unreadable' };
-  if (machine !== null && here.machine !== null && machine !== here.machine) {
+  // A restore may bring the id of another machine, while its session runs.
+  const isMachineKept = operation === 'backup' || file === null;
+  if (isMachineKept && machine !== null && here.machine !== null && machine !== here.machine) {
     return { kind: 'copy', reason: 'it is of another machine' };
   }
-  // A restore or a copy makes a new file. Both together, since a number alone is used again.
+  // A restore or a copy makes a new file. Inode and time of birth together, since an inode alone is used again.
   if (file !== null && file !== here.file) {
     return { kind: 'copy', reason: 'it came back with a restore or a copy' };
   }
@@ -144,7 +146,7 @@ function isRecord(found: unknown): found is SessionRecord {
     !Number.isNaN(Date.parse(String(since))) &&
     (uptime === null || isCount(uptime)) &&
     isObject(guardian) &&
-    isCount(guardian.pid) &&
+    isPid(guardian.pid) &&
     (guardian.start === null || isCount(guardian.start)) &&
     (guardian.boot === null || isLine(guardian.boot)) &&
     isObject(caller) &&
@@ -176,6 +178,8 @@ const isStarted = (value: unknown): boolean =>
 
 const isCount = (value: unknown): boolean =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;
+
+const isPid = (value: unknown): boolean => Number.isInteger(value) && Number(value) > 0;
 
 /** Text that can be in an environment: the name of a file may have more than a line. */
 const isText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');
