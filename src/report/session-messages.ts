@@ -52,7 +52,8 @@ export function describeNotification(
 ): string {
   const [operation] = step.args;
   const hook = whatFailed(step, outcome);
-  if (attempts >= MOST_ATTEMPTS) return `tklbam-hooks: ${hook}, ${AGAIN} no more: ${lastResort(operation)}`;
+  if (attempts >= MOST_ATTEMPTS)
+    return `tklbam-hooks: ${hook}, it is not told again: ${lastResort(operation)}`;
   const count = attempts === 0 ? '' : ` (attempt ${attempts} of ${MOST_ATTEMPTS})`;
   const when = isGoingDown
     ? 'when the machine is up again'

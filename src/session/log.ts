@@ -187,7 +187,8 @@ const isHookEntry = (entry: unknown): entry is HookEntry =>
   isEntry(entry) &&
   entry.type === 'hook' &&
   typeof entry.hook === 'string' &&
-  typeof entry.state === 'string';
+  typeof entry.state === 'string' &&
+  (entry.output === undefined || typeof entry.output === 'string');
 
 const isSessionEntry = (entry: unknown): entry is SessionEntry =>
   isEntry(entry) && entry.type === 'session' && (entry.error === null || typeof entry.error === 'string');

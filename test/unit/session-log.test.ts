@@ -1,0 +1,171 @@
+// The log of sessions, and what a caller may ask of the guardian: texts that may be anything.
+import assert from 'node:assert/strict';
+import fs, { mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseDemand } from '../../src/session/control.ts';
+import { logAttempt, openLog, readLog } from '../../src/session/log.ts';
+import type { HookEntry, SessionEntry } from '../../src/types.ts';
+import { scratch } from '../support/scratch.ts';
+
+const SESSION: SessionEntry = {
+  type: 'session',
+  time: '2026-11-25T01:02:03.000Z',
+  session: 's1',
+  operation: 'backup',
+  outcome: 'succeeded',
+  error: null,
+  seconds: 5,
+};
+const HOOK: HookEntry = {
+  type: 'hook',
+  time: '2026-11-25T01:02:03.000Z',
+  session: 's1',
+  operation: 'backup',
+  state: 'pre',
+  hook: 'a',
+  path: '/d/a',
+  outcome: 'failed',
+  status: 3,
+  signal: null,
+  seconds: 0.5,
+};
+
+test('what was written is read; a file for root alone', t => {
+  const path = join(scratch(t), 'log');
+  const log = openLog(path, line => assert.fail(line));
+  for (const entry of [HOOK, SESSION]) log.write(entry);
+  assert.deepEqual(readLog(path), [HOOK, SESSION]);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.deepEqual(readLog(join(scratch(t), 'none')), []);
+});
+
+test('what is no line of it is left out', t => {
+  const path = join(scratch(t), 'log');
+  const line = (change: object, entry: object = HOOK): string =>
+    `${JSON.stringify({ ...entry, ...change })}\n`;
+  const wrong = [
+    '\n',
+    'text\n',
+    '[]\n',
+    'null\n',
+    '{}\n',
+    ...['time', 'session', 'operation', 'outcome', 'seconds', 'hook', 'state', 'type'].map(name =>
+      line({ [name]: null }),
+    ),
+    line({ seconds: '1' }),
+    line({ output: 7 }),
+    line({ error: 7 }, SESSION),
+    line({ error: undefined }, SESSION),
+    // As a power cut, and a full disk, leave it; the next line follows at once.
+    '\0\0\0\0{"type":"hook","ti',
+  ];
+  writeFileSync(path, `${wrong.join('')}${line({})}${line({}, SESSION).trimEnd()}`);
+  assert.deepEqual(readLog(path), [HOOK, SESSION]);
+});
+
+test('the log before is read first, where the last one of an operation may be in it', t => {
+  const path = join(scratch(t), 'log');
+  openLog(path, assert.fail).write(SESSION);
+  renameSync(path, `${path}.1`);
+  openLog(path, assert.fail).write({ ...SESSION, operation: 'restore' });
+  assert.deepEqual(
+    readLog(path).map(({ operation }) => operation),
+    ['backup', 'restore'],
+  );
+});
+
+test('one that cannot be written is a warning, once; a link is not followed', t => {
+  const directory = scratch(t);
+  const [path, target] = [join(directory, 'log'), join(directory, 'target')];
+  writeFileSync(target, 'theirs');
+  symlinkSync(target, path);
+  const said: string[] = [];
+  const log = openLog(path, line => said.push(line));
+  for (const entry of [HOOK, SESSION]) log.write(entry);
+  assert.equal(said.length, 1);
+  assert.match(
+    String(said[0]),
+    /^tklbam-hooks: cannot write the log '.*\/log' \(ELOOP\), going on without it$/,
+  );
+  assert.equal(readFileSync(target, 'utf8'), 'theirs');
+  mkdirSync(join(directory, 'log.d'));
+  openLog(join(directory, 'log.d'), line => said.push(line)).write(SESSION);
+  assert.match(String(said[1]), /\(EISDIR\)/);
+});
+
+test('the line of a session is on disk when it is written: the record goes next', t => {
+  const path = join(scratch(t), 'log');
+  const { fdatasyncSync } = fs;
+  let count = 0;
+  t.mock.method(fs, 'fdatasyncSync', (fd: number) => {
+    count++;
+    fdatasyncSync(fd);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const log = openLog(path, assert.fail);
+  log.write(HOOK);
+  assert.equal(count, 0);
+  log.write(SESSION);
+  assert.equal(count, 1);
+});
+
+test('an attempt of which only the words are known leaves a line', async t => {
+  const path = join(scratch(t), 'log');
+  await logAttempt(path, 'backup', 'wrong words');
+  await logAttempt(path, 'run', 'no operation');
+  await logAttempt(path, undefined, 'none');
+  const entries = readLog(path);
+  assert.deepEqual(
+    entries.map(
+      entry => entry.type === 'session' && [entry.operation, entry.outcome, entry.error, entry.seconds],
+    ),
+    [['backup', 'turned-away', 'wrong words', 0]],
+  );
+});
+
+test('what a caller asks for', () => {
+  const asked = { state: 'pre', cwd: '/', env: { A: '1', B: '' } };
+  assert.deepEqual(parseDemand(JSON.stringify(asked)), { stage: 'pre', cwd: '/', env: { A: '1', B: '' } });
+  for (const state of ['pre', 'inspect', 'post'])
+    assert.deepEqual(parseDemand(JSON.stringify({ ...asked, state })), {
+      stage: state,
+      cwd: '/',
+      env: asked.env,
+    });
+  assert.deepEqual(parseDemand('{"state":"error","error":"HookError: a\\nb"}'), {
+    failed: 'HookError: a\\x0ab',
+  });
+  const states = '"state" is one of "pre", "inspect", "post", "error", not ';
+  const object = 'the request is not a JSON object';
+  const env = '"env" is not an object of names and values';
+  for (const [line, fault] of [
+    ['', object],
+    ['{"state":"pre"', object],
+    ['null', object],
+    ['[]', object],
+    ['"pre"', object],
+    ['{}', `${states}absent`],
+    ['{"state":"begin"}', `${states}"begin"`],
+    ['{"state":7}', `${states}of type number`],
+    ['{"state":["pre"]}', `${states}of type object`],
+    ['{"state":"error"}', '"error" is not a string'],
+    ['{"state":"pre"}', '"cwd" is not an absolute path'],
+    ['{"state":"pre","cwd":"."}', '"cwd" is not an absolute path'],
+    ['{"state":"pre","cwd":"/\\u0000"}', '"cwd" is not an absolute path'],
+    ['{"state":"pre","cwd":"/"}', env],
+    ['{"state":"pre","cwd":"/","env":null}', env],
+    ['{"state":"pre","cwd":"/","env":["A=1"]}', env],
+    ['{"state":"pre","cwd":"/","env":{"A":1}}', 'the value of "A" in "env" is not a string'],
+    ['{"state":"pre","cwd":"/","env":{"":"1"}}', '"" in "env" cannot be in an environment'],
+    ['{"state":"pre","cwd":"/","env":{"A=B":"1"}}', '"A=B" in "env" cannot be in an environment'],
+    ['{"state":"pre","cwd":"/","env":{"A\\u0000":"1"}}', '"A\\u0000" in "env" cannot be in an environment'],
+    ['{"state":"pre","cwd":"/","env":{"A":"1\\u0000"}}', '"A" in "env" cannot be in an environment'],
+  ] as const)
+    assert.equal(parseDemand(line), fault, line);
+});
