@@ -135,14 +135,17 @@ test('log and journal tell of the power cut', () => {
 test('status shows a backup that runs, one that was cut off, and how the last one ended', () => {
   assert.match(
     said('status-running')[0] ?? '',
-    /^backup: running since .* \(last state: inspect\), pid \d+, called by 'tklbam-backup' \(pid \d+\)$/,
+    /^backup: running \(inspect\), pid \d+, since .*, called by 'tklbam-backup' \(pid \d+\)$/,
   );
   const [cutOff = '', owed] = said('status-cut-off');
-  assert.match(cutOff, /^backup: cut off, .*'tklbam-hooks recover' finishes it, and tells these hooks:$/);
+  assert.match(
+    cutOff,
+    /^backup: CUT OFF \(last state: inspect\), .*; 'tklbam-hooks recover' finishes it, and tells these hooks:$/,
+  );
   assert.equal(owed, '  /etc/tklbam/hooks.d/stop-cron');
   const [last = '', hook = ''] = said('status');
-  assert.match(last, /^last backup: .*, failed: the backup was cut off when the machine went down/);
-  assert.match(hook, /^ {2}error +\d+\.\d s {2}succeeded +stop-cron$/);
+  assert.match(last, /^backup: FAILED, .*: the backup was cut off when the machine went down/);
+  assert.match(hook, /^ {2}stop-cron: .*error \d+\.\d s$/);
 });
 
 test('at a boot without a record the unit is not started, and it never brings an ordering cycle', () => {
