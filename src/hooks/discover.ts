@@ -111,23 +111,29 @@ function loadInterpreter(raw: string, name: InterpreterName, mounts: Mounts): In
 }
 
 function head(path: Buffer): { readonly program: Program; readonly header: Header } {
-  const read = attempt(() => {
+  const found = attempt(() => {
     // O_NONBLOCK: should it have become a FIFO since, opening it must not wait for a writer.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
-      const buffer = Buffer.alloc(HEAD_SIZE);
-      return buffer.subarray(0, readSync(fd, buffer, 0, HEAD_SIZE, 0));
+      const read = (offset: number, size: number): Buffer => {
+        const buffer = Buffer.alloc(size);
+        // What a header says may be anything.
+        const isThere = Number.isSafeInteger(offset);
+        return buffer.subarray(0, isThere ? readSync(fd, buffer, 0, size, offset) : 0);
+      };
+      const start = read(0, HEAD_SIZE);
+      return { start, program: program(start, read) };
     } finally {
       closeSync(fd);
     }
   });
-  if (read.value === undefined)
-    return { program: { kind: 'unreadable', code: read.error }, header: NO_HEADER };
-  const found = program(read.value);
-  const isText = found.kind === 'script' || found.kind === 'shell-text';
+  if (found.value === undefined)
+    return { program: { kind: 'unreadable', code: found.error }, header: NO_HEADER };
+  const { start, program: made } = found.value;
+  const isText = made.kind === 'script' || made.kind === 'shell-text';
   return {
-    program: found,
-    header: isText ? parseHeader(read.value, read.value.length < HEAD_SIZE) : NO_HEADER,
+    program: made,
+    header: isText ? parseHeader(start, start.length < HEAD_SIZE) : NO_HEADER,
   };
 }
 

@@ -7,6 +7,11 @@ const LONGEST_LINE = 255;
 /** How many files the kernel goes through to find the one that it runs (exec_binprm() of fs/exec.c): hook, interpreters, program. */
 export const MOST_FILES = 6;
 
+/** Of limits.h, the NUL at the end among them. */
+const PATH_MAX = 4096;
+
+type Read = (offset: number, size: number) => Buffer;
+
 /** How much of a file `program` wants to see, in bytes. */
 export const HEAD_SIZE = 4096;
 
@@ -15,8 +20,12 @@ const MACHINES: Readonly<Record<string, readonly number[]>> = { x64: [62, 3], ar
 
 export const isNative = (machine: number, arch: string): boolean => MACHINES[arch]?.includes(machine) ?? true;
 
-export function program(head: Buffer): Program {
-  if (head.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))) return elf(head);
+/** `read` is for what an ELF file has further on: as much as there is, from an offset on. */
+export function program(
+  head: Buffer,
+  read: Read = (offset, size) => head.subarray(offset, offset + size),
+): Program {
+  if (head.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))) return elf(head, read);
   const newline = head.indexOf('\n');
   const line = head.subarray(0, newline < 0 ? head.length : newline).toString('latin1');
   if (line.startsWith('\xef\xbb\xbf')) return { kind: 'byte-order-mark' };
@@ -30,7 +39,7 @@ export function program(head: Buffer): Program {
   return { kind: 'script', interpreter, argument };
 }
 
-function elf(head: Buffer): Program {
+function elf(head: Buffer, read: Read): Program {
   const is64 = head[4] === 2;
   const littleEndian = head[5] === 1;
   if (head.length < 64) return { kind: 'garbage' };
@@ -42,12 +51,14 @@ function elf(head: Buffer): Program {
   const table = is64 ? Number(head.readBigUInt64LE(32)) : head.readUInt32LE(28);
   const size = head.readUInt16LE(is64 ? 54 : 42);
   const count = head.readUInt16LE(is64 ? 56 : 44);
-  for (let i = 0; i < count && table + (i + 1) * size <= head.length && size >= 32; i++) {
-    const entry = head.subarray(table + i * size, table + (i + 1) * size);
+  // The kernel reads no more headers than that (load_elf_phdrs() of fs/binfmt_elf.c).
+  const headers = read(table, Math.min(size * count, 65_536));
+  for (let at = 0; size >= 32 && at + size <= headers.length; at += size) {
+    const entry = headers.subarray(at, at + size);
     if (entry.readUInt32LE(0) !== 3) continue; // PT_INTERP
-    const offset = is64 ? Number(entry.readBigUInt64LE(8)) : entry.readUInt32LE(4);
-    const end = head.indexOf(0, offset);
-    if (end > offset) return { kind: 'elf', machine, loader: head.toString('latin1', offset, end) };
+    const name = read(is64 ? Number(entry.readBigUInt64LE(8)) : entry.readUInt32LE(4), PATH_MAX);
+    const end = name.indexOf(0);
+    if (end > 0) return { kind: 'elf', machine, loader: name.toString('latin1', 0, end) };
   }
   return { kind: 'elf', machine, loader: undefined };
 }

@@ -14,6 +14,7 @@ import {
 import { isTrace } from '../run/process-tree.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
+import { findHelper } from '../system/which.ts';
 import type { Operation, Trace } from '../types.ts';
 
 /** What its holder does: run a session, or tell hooks of one that was cut off. */
@@ -30,7 +31,6 @@ export interface Lock {
 }
 
 /** Of util-linux, which is essential in Debian. */
-const FLOCK = '/usr/bin/flock';
 
 /** Where the records of sessions are, below the state directory. Dumps beside it are to be backed up, and it is not. */
 export const sessionsDirectory = (stateDirectory: string): string => `${stateDirectory}/sessions`;
@@ -49,11 +49,13 @@ export function lock(
   purpose: Purpose,
   waitSeconds: number,
 ): Lock | undefined {
+  const flock = findHelper('flock');
+  if (flock === undefined) throw new Error('there is no flock(1) that root alone can write to');
   makeDirectories(stateDirectory);
   const path = lockPath(stateDirectory, operation);
   for (let kills = 0; ; ) {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    const { status, signal, error } = spawnSync(FLOCK, ['--wait', String(waitSeconds), '3'], {
+    const { status, signal, error } = spawnSync(flock, ['--wait', String(waitSeconds), '3'], {
       env: {},
       stdio: ['ignore', 'ignore', 'ignore', fd],
     });
@@ -62,7 +64,7 @@ export function lock(
     if (status === 1) return undefined;
     // A signal that was meant for us, and for all of our process group. We shall hear of it when we have the lock.
     if (signal !== null && ++kills < 3) continue;
-    if (status !== 0) throw error ?? new Error(`${FLOCK} ended with ${signal ?? `status ${status}`}`);
+    if (status !== 0) throw error ?? new Error(`${flock} ended with ${signal ?? `status ${status}`}`);
   }
 }
 

@@ -111,9 +111,10 @@ function append(path: string, line: string, isLast: boolean): string | undefined
 
 /** logger(1), which sends each line of its input; undefined where there is no syslog. */
 function startLogger(): ChildProcess | undefined {
-  if (!existsSync('/dev/log')) return undefined;
+  const logger = existsSync('/dev/log') ? findHelper('logger') : undefined;
+  if (logger === undefined) return undefined;
   const child = attempt(() =>
-    spawn('/usr/bin/logger', ['--tag', 'tklbam-hooks', '--prio-prefix', '--size', '64KiB'], {
+    spawn(logger, ['--tag', 'tklbam-hooks', '--prio-prefix', '--size', '64KiB'], {
       cwd: '/',
       // A session of its own: what ends us must not end it before it has sent the last line.
       detached: true,

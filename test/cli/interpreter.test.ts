@@ -161,6 +161,24 @@ for (const program of programs) {
     assert.deepEqual(pass(directory), [1, '', broken(directory, reason, `install that, ${disable}`)]);
   });
 
+  test(`${program.name}: a program whose loader is named at its end, as patchelf writes it, and is missing`, t => {
+    const { directory } = beside(t);
+    const bytes = readFileSync('/bin/true');
+    const [table, size, count] = [
+      Number(bytes.readBigUInt64LE(32)),
+      bytes.readUInt16LE(54),
+      bytes.readUInt16LE(56),
+    ];
+    const headers = Array.from({ length: count }, (_, i) => table + i * size);
+    const interp = headers.find(at => bytes.readUInt32LE(at) === 3);
+    assert.ok(interp !== undefined);
+    bytes.writeBigUInt64LE(BigInt(bytes.length), interp + 8);
+    bytes.writeBigUInt64LE(16n, interp + 32);
+    place(directory, 'x', Buffer.concat([bytes, Buffer.from('/nonexistent/ld\0')]));
+    const reason = "its loader '/nonexistent/ld' is missing";
+    assert.deepEqual(pass(directory), [1, '', broken(directory, reason, `install that, ${disable}`)]);
+  });
+
   test(`${program.name}: an object file is no program`, t => {
     const { directory } = beside(t);
     const bytes = readFileSync('/bin/true');
