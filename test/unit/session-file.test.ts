@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { lock, purposeOf } from '../../src/session/flock.ts';
 import { load, save, understand } from '../../src/session/session-file.ts';
-import type { SessionRecord } from '../../src/types.ts';
+import type { SessionRecord, Trace } from '../../src/types.ts';
 import { scratch } from '../support/scratch.ts';
 
 const RECORD: SessionRecord = {
@@ -247,12 +247,13 @@ test('a lock says what its holder does, and keeps others off; it goes with its h
   second?.close();
 });
 
-test('the tag of a hook that runs is left for the next holder, and not that of one that has ended', t => {
+test('the trace of a hook that runs is left for the next holder, and not that of one that has ended', t => {
   const path = directory(t);
   const file = join(path, 'sessions/backup.lock');
-  const leave = (tags: readonly (readonly string[] | undefined)[]): readonly string[] | undefined => {
+  const trace = (tag: string): Trace => ({ cgroup: null, leader: null, hasOwnGroup: false, tag: [tag] });
+  const leave = (traces: readonly (Trace | undefined)[]): Trace | undefined => {
     const mine = lock(path, 'backup', 'session', 0);
-    for (const tag of tags) mine?.note(tag);
+    for (const each of traces) mine?.note(each);
     const left = readFileSync(file);
     mine?.close();
     writeFileSync(file, left, { mode: 0o600 });
@@ -260,6 +261,7 @@ test('the tag of a hook that runs is left for the next holder, and not that of o
     next?.close();
     return next?.left;
   };
-  assert.deepEqual(leave([['A=a very long one that a shorter one does not cover'], ['B=b']]), ['B=b']);
-  assert.equal(leave([['A=a'], undefined]), undefined);
+  const long = trace('A=a very long one that a shorter one does not cover');
+  assert.deepEqual(leave([long, trace('B=b')]), trace('B=b'));
+  assert.equal(leave([trace('A=a'), undefined]), undefined);
 });
