@@ -16,7 +16,7 @@ export async function tagged(
   entries: readonly string[],
   limitMs: number,
 ): Promise<{ readonly found: readonly number[]; readonly asked: readonly number[] }> {
-  const limit = AbortSignal.timeout(limitMs);
+  const limit = AbortSignal.timeout(Math.ceil(limitMs));
   const [found, asked]: [number[], number[]] = [[], []];
   const rest = [...pids];
   const readOn = async (): Promise<void> => {

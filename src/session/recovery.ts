@@ -9,7 +9,19 @@ import type { SessionDeps } from './deps.ts';
 import { type Lock, lock } from './flock.ts';
 import { openLedger } from './ledger.ts';
 import { notify, sessionEntry, settledEntry } from './notify.ts';
-import { hasTraces, load, owing, pending, removeUnsaved, save, setAside } from './session-file.ts';
+import {
+  hasTraces,
+  load,
+  loadOld,
+  oldRecordPath,
+  owing,
+  pending,
+  recordPath,
+  removeOld,
+  removeUnsaved,
+  save,
+  setAside,
+} from './session-file.ts';
 
 /** What a recovery came to. */
 export interface Recovered {
@@ -23,7 +35,9 @@ const NOTHING: Recovered = { owes: false, interruption: undefined };
 
 /** Every record that is there. Throws the error of a system call. */
 export const unfinished = ({ stateDirectory }: StatePaths, uid: number): Unfinished[] =>
-  OPERATIONS.flatMap(operation => inspect(load(stateDirectory, operation, uid), operation));
+  OPERATIONS.flatMap(operation =>
+    [load, loadOld].flatMap(each => inspect(each(stateDirectory, operation, uid), operation)),
+  );
 
 function inspect(found: SessionFile, operation: Operation): Unfinished[] {
   switch (found.kind) {
@@ -63,26 +77,35 @@ export async function recover(
   return result;
 }
 
-const isRunning = (stateDirectory: string, operation: Operation, uid: number): boolean => {
-  const found = load(stateDirectory, operation, uid);
-  return found.kind === 'sessions' && found.sessions.some(each => !each.isOver && isAlive(each.guardian));
-};
+const isRunning = (stateDirectory: string, operation: Operation, uid: number): boolean =>
+  findRunning(load(stateDirectory, operation, uid)) !== undefined ||
+  findRunningOld(stateDirectory, operation, uid) !== undefined;
+
+const findRunning = (found: SessionFile): SessionRecord | undefined =>
+  found.kind === 'sessions' ? found.sessions.find(each => !each.isOver && isAlive(each.guardian)) : undefined;
+
+/** The session of a version before 1.2.0 that was running when the package was upgraded: our lock says nothing of it. */
+export const findRunningOld = (
+  stateDirectory: string,
+  operation: Operation,
+  uid: number,
+): SessionRecord | undefined => findRunning(loadOld(stateDirectory, operation, uid));
 
 /** Gives up what is owed. Returns the sessions that owed it, or undefined if one of them runs. */
 export function forget(
   { stateDirectory }: StatePaths,
   operation: Operation,
-  deps: Pick<SessionDeps, 'log' | 'uid' | 'waitSeconds'>,
+  deps: Pick<SessionDeps, 'log' | 'uid' | 'tell' | 'waitSeconds'>,
 ): readonly SessionRecord[] | undefined {
   if (!hasTraces(stateDirectory, operation)) return [];
   const theirs = lock(stateDirectory, operation, 'recovery', deps.waitSeconds);
   if (theirs === undefined) return undefined;
   try {
-    const found = load(stateDirectory, operation, deps.uid);
-    if (found.kind !== 'sessions') return [];
-    for (const each of found.sessions) deps.log.write(sessionEntry(each, 'forgotten', each.error, bootId()));
+    if (findRunningOld(stateDirectory, operation, deps.uid) !== undefined) return undefined;
+    const sessions = takeOver(stateDirectory, operation, deps);
+    for (const each of sessions) deps.log.write(sessionEntry(each, 'forgotten', each.error, bootId()));
     save(stateDirectory, operation, []);
-    return found.sessions;
+    return sessions;
   } finally {
     removeUnsaved(stateDirectory, operation);
     theirs.close();
@@ -101,7 +124,7 @@ export async function recoverLocked(
   // Whoever held the lock before is gone.
   if (theirs.left !== undefined) await deps.endTraced(theirs.left);
   theirs.note(undefined);
-  const sessions = believe(load(stateDirectory, operation, deps.uid), stateDirectory, operation, deps);
+  const sessions = takeOver(stateDirectory, operation, deps);
   let [owed, interruption]: [readonly SessionRecord[], Recovered['interruption']] = [[], undefined];
   for (const [index, found] of sessions.entries()) {
     const others = [...owed, ...sessions.slice(index + 1)];
@@ -133,12 +156,31 @@ export async function recoverLocked(
   return { owes: owed.length > 0, interruption };
 }
 
+/** The sessions that are recorded, with the one of a version before 1.2.0, which is then recorded as the others are. */
+function takeOver(
+  stateDirectory: string,
+  operation: Operation,
+  deps: Pick<SessionDeps, 'uid' | 'tell'>,
+): readonly SessionRecord[] {
+  const path = recordPath(stateDirectory, operation);
+  const sessions = believe(load(stateDirectory, operation, deps.uid), path, operation, deps);
+  const oldPath = oldRecordPath(stateDirectory, operation);
+  const old = believe(loadOld(stateDirectory, operation, deps.uid), oldPath, operation, deps);
+  if (old.length === 0) return sessions;
+  // Whoever was killed between the two has saved it already.
+  const isNew = ({ session }: SessionRecord): boolean => !sessions.some(each => each.session === session);
+  const all = [...sessions, ...old.filter(isNew)];
+  save(stateDirectory, operation, all);
+  removeOld(stateDirectory, operation);
+  return all;
+}
+
 /** The sessions of a record, if it is to be believed; else it is put out of the way, and that is told. */
 function believe(
   found: SessionFile,
-  stateDirectory: string,
+  path: string,
   operation: Operation,
-  { tell }: SessionDeps,
+  { tell }: Pick<SessionDeps, 'tell'>,
 ): readonly SessionRecord[] {
   switch (found.kind) {
     case 'absent':
@@ -146,13 +188,13 @@ function believe(
     case 'sessions':
       return found.sessions;
     case 'unreadable': {
-      const kept = escapeControls(setAside(stateDirectory, operation, 'bad'));
+      const kept = escapeControls(setAside(path, 'bad'));
       const text = `the record of a ${operation} session cannot be understood, keeping it as '${kept}'`;
       tell(`tklbam-hooks: ${text}; what its hooks stopped may still be stopped`);
       return [];
     }
     case 'copy': {
-      const kept = escapeControls(setAside(stateDirectory, operation, 'copy'));
+      const kept = escapeControls(setAside(path, 'copy'));
       const text = `the record of a ${operation} session is not of one that was cut off here: ${found.reason}`;
       tell(`tklbam-hooks: ${text}; keeping it as '${kept}', no hook is told`);
       return [];

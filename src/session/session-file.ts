@@ -33,8 +33,12 @@ export const pending = ({ started }: SessionRecord): StartedHook[] =>
 export const owing = ({ started }: SessionRecord): StartedHook[] =>
   started.toReversed().filter(({ isSettled }) => !isSettled);
 
-const recordPath = (stateDirectory: string, operation: Operation): string =>
+export const recordPath = (stateDirectory: string, operation: Operation): string =>
   `${sessionsDirectory(stateDirectory)}/${operation}.json`;
+
+/** Where versions before 1.2.0 had it: one session, which ran or was cut off. */
+export const oldRecordPath = (stateDirectory: string, operation: Operation): string =>
+  `${stateDirectory}/${operation}.json`;
 
 /** What others than root and `uid` could have written there; undefined if it is safe. */
 export const refuseStateDirectory = (stateDirectory: string, uid: number): Refusal | undefined =>
@@ -52,8 +56,7 @@ export const removeUnsaved = (stateDirectory: string, operation: Operation): unk
   attempt(() => unlinkSync(`${recordPath(stateDirectory, operation)}.new`));
 
 /** Takes a record that is not to be used out of the way. Returns where it is now. */
-export function setAside(stateDirectory: string, operation: Operation, suffix: 'bad' | 'copy'): string {
-  const path = recordPath(stateDirectory, operation);
+export function setAside(path: string, suffix: 'bad' | 'copy'): string {
   renameSync(path, `${path}.${suffix}`);
   return `${path}.${suffix}`;
 }
@@ -62,7 +65,8 @@ export function setAside(stateDirectory: string, operation: Operation, suffix: '
 export const hasTraces = (stateDirectory: string, operation: Operation): boolean => {
   const record = recordPath(stateDirectory, operation);
   const lock = `${sessionsDirectory(stateDirectory)}/${operation}.lock`;
-  return [record, `${record}.new`, lock].some(isThere);
+  const old = oldRecordPath(stateDirectory, operation);
+  return [record, `${record}.new`, lock, old].some(isThere);
 };
 
 /** Throws if that cannot be known, as for one who may not look into the directory. */
@@ -78,12 +82,38 @@ function isThere(path: string): boolean {
 }
 
 /** Without a lock, what it says may be out of date at once. Throws the error of a system call. */
-export function load(stateDirectory: string, operation: Operation, uid: number): SessionFile {
+export const load = (stateDirectory: string, operation: Operation, uid: number): SessionFile =>
+  read(recordPath(stateDirectory, operation), uid, (found, fd) =>
+    understand(found, operation, {
+      machine: machineId(),
+      file: identify(fstatSync(fd, { bigint: true })),
+    }),
+  );
+
+/** As `load`, of what a version before 1.2.0 left. */
+export const loadOld = (stateDirectory: string, operation: Operation, uid: number): SessionFile =>
+  read(oldRecordPath(stateDirectory, operation), uid, (found, fd) =>
+    understandOld(found, operation, fstatSync(fd)),
+  );
+
+/** When what it said has been saved in the new form. */
+export function removeOld(stateDirectory: string, operation: Operation): void {
+  const path = oldRecordPath(stateDirectory, operation);
+  const lock = `${stateDirectory}/${operation}.lock`;
+  for (const each of [lock, `${path}.new`]) attempt(() => unlinkSync(each));
+  removeDurably(path);
+}
+
+function read(
+  path: string,
+  uid: number,
+  understood: (found: unknown, fd: number) => SessionFile,
+): SessionFile {
   let fd: number;
   try {
     // Regular files alone: a FIFO would be waited for, and a link leads elsewhere.
     const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
-    fd = openSync(recordPath(stateDirectory, operation), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return { kind: 'absent' };
     throw error;
@@ -93,10 +123,7 @@ export function load(stateDirectory: string, operation: Operation, uid: number):
     const facts = { uid: stat.uid, mode: stat.mode & 0o7777 };
     if (!stat.isFile() || findRefusal(facts, [], uid) !== undefined) return { kind: 'unreadable' };
     const found: unknown = attempt(() => JSON.parse(readFileSync(fd, 'utf8')));
-    return understand(found, operation, {
-      machine: machineId(),
-      file: identify(fstatSync(fd, { bigint: true })),
-    });
+    return understood(found, fd);
   } finally {
     closeSync(fd);
   }
@@ -133,6 +160,33 @@ export function understand(found: unknown, operation: Operation, here: Origin): 
     return { kind: 'copy', reason: 'it came back with a restore or a copy' };
   }
   return { kind: 'sessions', sessions };
+}
+
+/** How long the write of an old record took, at most. */
+const LONGEST_WRITE_MS = 60_000;
+
+/** What a record of a version before 1.2.0 says. Pure. */
+export function understandOld(
+  found: unknown,
+  operation: Operation,
+  { mtimeMs, birthtimeMs }: { readonly mtimeMs: number; readonly birthtimeMs: number },
+): SessionFile {
+  if (!isObject(found)) return { kind: 'unreadable' };
+  const { marks, started, told, ...rest } = found;
+  if (!isStrings(started) || !isStrings(told)) return { kind: 'unreadable' };
+  const record = {
+    ...rest,
+    uptime: null,
+    command: null,
+    carriedEnv: marks,
+    started: started.map(path => ({ path, attempts: 0, isSettled: told.includes(path) })),
+    isOver: false,
+  };
+  if (!isRecord(record) || record.operation !== operation) return { kind: 'unreadable' };
+  // It does not say which machine it is of. Written once and never again; a restore gives a new file an old time.
+  return birthtimeMs - mtimeMs > LONGEST_WRITE_MS
+    ? { kind: 'copy', reason: 'it came back with a restore or a copy' }
+    : { kind: 'sessions', sessions: [record] };
 }
 
 function isRecord(found: unknown): found is SessionRecord {

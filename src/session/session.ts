@@ -34,7 +34,7 @@ import type { SessionDeps } from './deps.ts';
 import { type Lock, lock, purposeOf } from './flock.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { notify, notifyAlways, observe, sessionEntry } from './notify.ts';
-import { recover, recoverLocked } from './recovery.ts';
+import { findRunningOld, recover, recoverLocked } from './recovery.ts';
 import { CARRIED, load, owing, refuseStateDirectory, removeUnsaved } from './session-file.ts';
 
 /** What the caller gets for each state that it has come to. */
@@ -301,6 +301,8 @@ async function begin(
       const holder = found.kind === 'sessions' ? found.sessions.find(({ isOver }) => !isOver) : undefined;
       return trouble(describeHolder(operation, holder));
     }
+    const old = findRunningOld(stateDirectory, operation, deps.uid);
+    if (old !== undefined) return trouble(describeHolder(operation, old));
     await recoverLocked(mine, stateDirectory, operation, env, deps);
     const others = OPERATIONS.filter(each => each !== operation);
     await recover(statePaths, others, env, deps);

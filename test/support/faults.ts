@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   watch,
   writeFileSync,
@@ -17,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { executable } from './built.ts';
 import { Dice } from './dice.ts';
 import { place, plainEnvironment } from './harness.ts';
-import { examine, type Line, type Logged } from './invariant.ts';
+import { type Evidence, examine, type Line, type Logged } from './invariant.ts';
 import { repository } from './repository.ts';
 
 const PROGRAM = executable();
@@ -53,6 +54,8 @@ interface Hook {
   readonly napsMs: readonly [number, number];
   readonly isLimited: boolean;
   readonly fails: { readonly state: string; readonly how: 'exit' | 'hang' } | undefined;
+  /** How many times it fails when it is told `error`, in each session. */
+  readonly debts: number;
 }
 
 /** One session, and what is done to it. All of it follows from the seed. */
@@ -73,8 +76,10 @@ export interface Fault {
   readonly rival: number | undefined;
   /** Recovery begins when all processes have ended; or at once, when some may still run. */
   readonly isPatient: boolean;
-  /** `recover`, as at boot, or the next session, which does it first. */
+  /** `recover`, as at boot, or the next session, which does it first; then `recover` until nothing is owed or told any more. */
   readonly recovery: 'recover' | 'next';
+  /** What is not there at the first recovery, as if it were not mounted. */
+  readonly away: 'directory' | 'hook' | undefined;
 }
 
 /** How long an undisturbed session of three hooks takes, and the recovery of one. */
@@ -97,6 +102,8 @@ export interface Outcome {
   readonly transcript: string;
 }
 
+/** Where the records are. */
+const SESSIONS = 'state/sessions';
 /** Time limit of hooks that have one. */
 const LIMIT = '1s';
 /** How long anything may go on by itself, on the busiest machine. */
@@ -115,13 +122,17 @@ export function makeFault(seed: number): Fault {
   const isFailing = cause === undefined ? dice.chance(0.1) : false;
   const fails = cause?.fails ?? (isFailing ? makeFailingHook(plain) : undefined);
   const again = cause?.kind === 'rival' ? undefined : addBlows(plain, blows, names, cause !== undefined);
+  const owes = dice.chance(0.4);
   const hooks = names.map((name): Hook => {
     const failure = fails?.name === name ? fails : undefined;
     const isLimited = failure?.how === 'hang' || dice.chance(0.12);
-    return { name, napsMs: [5 + dice.below(16), 5 + dice.below(16)], isLimited, fails: failure };
+    const debts = owes && dice.chance(0.6) ? dice.pick([1, 1, 2, 3, 5]) : 0;
+    return { name, napsMs: [5 + dice.below(16), 5 + dice.below(16)], isLimited, fails: failure, debts };
   });
   const rival = cause?.kind === 'rival' || dice.chance(0.03) ? dice.next() : undefined;
   const isLong = rival !== undefined && dice.chance(0.4);
+  const isHit = blows.some(({ during }) => during === 'recover');
+  const away = !isHit && dice.chance(0.15) ? dice.pick(['directory', 'hook'] as const) : undefined;
   return {
     seed,
     kind: again === undefined ? kind : `${kind}, again in ${again}`,
@@ -136,7 +147,8 @@ export function makeFault(seed: number): Fault {
     blows,
     rival,
     isPatient: dice.chance(0.8),
-    recovery: blows.some(({ during }) => during === 'recover') || dice.chance(0.85) ? 'recover' : 'next',
+    recovery: isHit || away !== undefined || dice.chance(0.8) ? 'recover' : 'next',
+    away,
   };
 }
 
@@ -271,7 +283,7 @@ export async function inject(
     if (left.length > 0) scene.violations.push(`files are left: ${left.join(' ')}`);
     const finding = examine({
       lines: lines(scene).filter(({ name }) => name !== '-'),
-      logged: logged(scene),
+      ...logged(scene),
       names: fault.hooks.map(({ name }) => name),
       kills: scene.kills,
       isStruck: scene.struck.some(each => each !== undefined),
@@ -293,7 +305,7 @@ export async function inject(
 function prepare(fault: Fault, directory: string): Scene {
   const at = (name: string): string => join(directory, name);
   for (const each of [directory, at('hooks.d')]) mkdirSync(each, { mode: 0o755 });
-  mkdirSync(at('state'), { mode: 0o700 });
+  for (const each of [at('state'), at(SESSIONS)]) mkdirSync(each, { mode: 0o700 });
   for (const name of ['events', 'output', 'rival']) writeFileSync(at(name), '');
   for (const hook of fault.hooks) place(at('hooks.d'), hook.name, hookScript(hook, directory));
   place(directory, 'command', commandScript(fault, directory));
@@ -338,7 +350,7 @@ const holdOf = (directory: string, { point, name, state }: Spot): string =>
 /** Writes a line, and waits as long as there is a file that wants it to. */
 const say = (directory: string): string => `
 say() {
-    echo "$1 $2 $3 \${TKLBAM_HOOK_SESSION:--} $$" >>'${directory}/events'
+    echo "$1 $2 $3 \${TKLBAM_HOOK_SESSION:--} $$ $PPID" >>'${directory}/events'
     for round in 0 1 2 3 4 5 6 7 8 9; do
         for again in 0 1 2 3 4 5 6 7 8 9; do
             [ -e "${directory}/hold.$1.$2.$3" ] || return 0
@@ -348,8 +360,12 @@ say() {
 }
 `;
 
-function hookScript({ name, napsMs: [first, second], isLimited, fails }: Hook, directory: string): string {
+function hookScript(
+  { name, napsMs: [first, second], isLimited, fails, debts }: Hook,
+  directory: string,
+): string {
   const failing = `[ "$2" = ${fails?.state ?? 'never'} ]`;
+  const ends = `"^END ${name} error $TKLBAM_HOOK_SESSION "`;
   return `#!/bin/sh
 ${isLimited ? `# tklbam-hooks: timeout=${LIMIT}` : ''}
 ${say(directory)}
@@ -360,6 +376,7 @@ if ${failing} && [ ${fails?.how} = hang ]; then sleep 600; fi
 sleep ${second / 1000}
 say END ${name} "$2"
 if ${failing}; then exit 3; fi
+if [ "$2" = error ] && [ "$(grep -c ${ends} '${directory}/events')" -le ${debts} ]; then exit 4; fi
 `;
 }
 
@@ -381,7 +398,7 @@ function observe(scene: Scene): FSWatcher[] {
   const change = (): void => {
     for (const each of scene.changeWatchers) each();
   };
-  return [watch(join(scene.directory, 'events'), news), watch(join(scene.directory, 'state'), change)];
+  return [watch(join(scene.directory, 'events'), news), watch(join(scene.directory, SESSIONS), change)];
 }
 
 /** The session with its blows, and what recovers it. Resolves to how long each has taken. */
@@ -400,7 +417,7 @@ async function play(scene: Scene, lengths: Lengths, recovers: boolean): Promise<
   if (fault.isPatient || !recovers) {
     await rival;
     await expectQuiet(scene);
-    expectNoRecord(scene);
+    expectEnded(scene);
   }
   for (const each of disarm) each();
   const recoverMs = recovers ? await recover(scene, lengths) : 0;
@@ -452,30 +469,67 @@ async function playRival(scene: Scene, afterMs: number): Promise<void> {
     scene.violations.push(`a second session (pid ${pid}) was turned away, and ran hooks`);
 }
 
-/** As a boot would; and once more if that was cut off too. */
+/** As boots would, until nothing is owed any more, or those who are owed it have failed too often. Resolves to how long the first took. */
 async function recover(scene: Scene, lengths: Lengths): Promise<number> {
   const { fault } = scene;
   scene.phase = 'recover';
   const blows = fault.blows.flatMap((blow, index) => (blow.during === 'recover' ? [{ blow, index }] : []));
-  const began = performance.now();
   let recoverMs = 0;
-  for (let round = 0; ; round++) {
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const began = performance.now();
+    const isNext = round === 0 && fault.recovery === 'next';
+    const isAlone = round > 0 || fault.isPatient;
+    const before = told(scene);
+    const comeBack = round === 0 ? takeAway(scene) : () => {};
     const { child, ended } = launch(
       scene,
-      fault.recovery === 'next' ? [PROGRAM, 'wrap', fault.operation, '--', 'true'] : [PROGRAM, 'recover'],
+      isNext ? [PROGRAM, 'wrap', fault.operation, '--', 'true'] : [PROGRAM, 'recover'],
     );
     scene.main = child.pid ?? 0;
-    if (fault.recovery === 'next') scene.others.push(scene.main);
+    if (isNext) scene.others.push(scene.main);
     const next = blows[round];
     const disarm = next === undefined ? () => {} : arm(scene, next.blow, next.index, lengths.recover);
     const status = await ended;
     if (round === 0) recoverMs = performance.now() - began;
     disarm();
-    if (fault.recovery === 'next') return recoverMs;
-    if (next !== undefined && scene.struck[next.index] !== undefined) continue;
-    if (status !== 0) scene.violations.push(`recover ended with ${status}`);
-    return recoverMs;
+    comeBack();
+    await expectQuiet(scene);
+    const isStruck = next !== undefined && scene.struck[next.index] !== undefined;
+    if (isNext || isStruck || !isAlone) continue;
+    expectEnded(scene);
+    const owes = files(scene).length > 0;
+    if (status !== (owes ? 1 : 0))
+      scene.violations.push(`recover ended with ${status}, and ${owes ? 'a record' : 'nothing'} is left`);
+    // Nobody was there to be told, or all have failed too often.
+    const isOver = !owes || (told(scene) === before && !(round === 0 && fault.away !== undefined));
+    if (isOver && round >= blows.length) return forget(scene, recoverMs);
   }
+  scene.violations.push(`hooks are told error again and again: recover has run ${MOST_ROUNDS} times`);
+  return recoverMs;
+}
+
+/** Three tellings of the session and of those beside it, the cut off ones, and those that find nothing to do. */
+const MOST_ROUNDS = 12;
+
+/** What is left is owed, and given up. */
+async function forget(scene: Scene, recoverMs: number): Promise<number> {
+  if (files(scene).length === 0) return recoverMs;
+  const before = told(scene);
+  const status = await launch(scene, [PROGRAM, 'recover', '--forget']).ended;
+  if (status !== 0) scene.violations.push(`recover --forget ended with ${status}`);
+  if (told(scene) !== before) scene.violations.push('recover --forget has told a hook error');
+  return recoverMs;
+}
+
+const told = (scene: Scene): number => lines(scene).filter(({ state }) => state === 'error').length;
+
+/** Hides hooks from a recovery. What it returns brings them back. */
+function takeAway({ fault, directory }: Scene): () => void {
+  if (fault.away === undefined) return () => {};
+  const path = join(directory, fault.away === 'directory' ? 'hooks.d' : `hooks.d/${fault.hooks[0]?.name}`);
+  const away = join(directory, 'away');
+  renameSync(path, away);
+  return () => renameSync(away, path);
 }
 
 /** Lets the blow fall at its moment. What it returns calls it off. */
@@ -645,14 +699,20 @@ async function expectGone(scene: Scene, look: () => readonly Process[]): Promise
   scene.violations.push(`still there after ${PATIENCE_MS / 1000} s: ${names.join(', ')}`);
 }
 
-/** A guardian that was not killed leaves nothing to `recover`. */
-function expectNoRecord(scene: Scene): void {
-  const left = files(scene);
-  if (scene.kills === 0 && left.length > 0)
-    scene.violations.push(`nobody was killed, and files are left: ${left.join(' ')}`);
+/** A guardian that was not killed leaves no session that is not over, and no file but a record of what is owed. */
+function expectEnded(scene: Scene): void {
+  if (scene.kills > 0) return;
+  const left = files(scene).filter(name => !isRecordOfDebts(scene, name));
+  if (left.length > 0) scene.violations.push(`nobody was killed, and files are left: ${left.join(' ')}`);
 }
 
-const files = (scene: Scene): string[] => readdirSync(join(scene.directory, 'state'));
+function isRecordOfDebts(scene: Scene, name: string): boolean {
+  if (!name.endsWith('.json')) return false;
+  const { sessions } = JSON.parse(read(scene, `${SESSIONS}/${name}`));
+  return sessions.length > 0 && sessions.every(({ isOver }: { readonly isOver: boolean }) => isOver);
+}
+
+const files = (scene: Scene): string[] => readdirSync(join(scene.directory, SESSIONS));
 
 const read = (scene: Scene, name: string): string => {
   const path = join(scene.directory, name);
@@ -665,16 +725,25 @@ const lines = (scene: Scene): Line[] =>
     .split('\n')
     .slice(0, -1)
     .map((text): Line => {
-      const [point = '', name = '', state = '', session = '', pid] = text.split(' ');
-      return { point, name, state, session, pid: Number(pid) };
+      const [point = '', name = '', state = '', session = '', pid, parent] = text.split(' ');
+      // One whose guardian was gone at once has a parent that was there before.
+      const teller = scene.strangers.has(Number(parent)) ? undefined : Number(parent);
+      return { point, name, state, session, pid: Number(pid), teller };
     });
 
-function logged(scene: Scene): Logged[] {
-  const entries = read(scene, 'log').split('\n').slice(0, -1);
-  return entries.flatMap((text): Logged[] => {
-    const { type, hook, state, session, outcome } = JSON.parse(text);
-    return type === 'hook' ? [{ name: basename(hook), state, session, outcome }] : [];
-  });
+function logged(scene: Scene): Pick<Evidence, 'logged' | 'outcomes'> {
+  const entries = read(scene, 'log')
+    .split('\n')
+    .slice(0, -1)
+    .map(text => JSON.parse(text));
+  return {
+    logged: entries.flatMap(({ type, hook, state, session, outcome }): Logged[] =>
+      type === 'hook' ? [{ name: basename(hook), state, session, outcome }] : [],
+    ),
+    outcomes: entries.flatMap(({ type, session, outcome }): { session: string; outcome: string }[] =>
+      type === 'session' ? [{ session, outcome }] : [],
+    ),
+  };
 }
 
 const transcript = (scene: Scene): string =>
@@ -724,7 +793,7 @@ export async function soak({
 /** Undisturbed sessions, and one that is killed, as many at a time as later on. */
 async function measure(base: string, parallel: number): Promise<Lengths> {
   const hooks = ['a', 'b', 'c'].map(
-    (name): Hook => ({ name, napsMs: [12, 12], isLimited: false, fails: undefined }),
+    (name): Hook => ({ name, napsMs: [12, 12], isLimited: false, fails: undefined, debts: 0 }),
   );
   const plain: Fault = {
     ...makeFault(0),
@@ -737,6 +806,7 @@ async function measure(base: string, parallel: number): Promise<Lengths> {
     rival: undefined,
     isPatient: true,
     recovery: 'recover',
+    away: undefined,
   };
   const when: Moment = { kind: 'line', point: 'WORK', name: '-', state: 'operation', delayMs: undefined };
   const kill: Blow = { target: 'guardian', signal: 'SIGKILL', during: 'session', when };

@@ -8,6 +8,8 @@ export interface Line {
   readonly state: string;
   readonly session: string;
   readonly pid: number;
+  /** Who started it; undefined if that one was gone at once. */
+  readonly teller: number | undefined;
 }
 
 /** What the program's own log says of a hook. */
@@ -21,6 +23,8 @@ export interface Logged {
 export interface Evidence {
   readonly lines: readonly Line[];
   readonly logged: readonly Logged[];
+  /** Of sessions, as the log has them, in its order. */
+  readonly outcomes: readonly { readonly session: string; readonly outcome: string }[];
   /** Of all hooks that there are, in their order. */
   readonly names: readonly string[];
   /** How many of those that start hooks were killed: each may have been telling one hook, which is then told once more. */
@@ -58,10 +62,12 @@ export function examine(evidence: Evidence): Finding {
       ...accounts.flatMap(account => [
         ...findUntold(account),
         ...findUnended(account),
+        ...findUnpaid(account),
         ...findStrangers(account),
         ...findDisorder(account),
+        ...findOldRepeats(account),
       ]),
-      ...findRepeats(accounts, evidence.kills),
+      ...findExcess(accounts, evidence.kills),
       ...findOverlaps(evidence.lines),
       ...(unstarted.length > evidence.kills
         ? [`told error though never started: ${unstarted.join(', ')}, with ${evidence.kills} kills`]
@@ -89,7 +95,9 @@ function hasRun(evidence: Evidence, session: string, name: string, state: string
 }
 
 /** A session that has succeeded is one where nobody was told `error`. */
-const hasFailed = ({ lines }: Account): boolean => lines.some(({ state }) => state === 'error');
+const hasFailed = ({ lines, session, evidence }: Account): boolean =>
+  lines.some(({ state }) => state === 'error') ||
+  evidence.outcomes.some(each => each.session === session && each.outcome === 'failed');
 
 const lastState = (account: Account): 'error' | 'post' => (hasFailed(account) ? 'error' : 'post');
 
@@ -101,24 +109,49 @@ function findUntold(account: Account): string[] {
     .map(name => `${session}: ${name} was started, and never told ${state}`);
 }
 
-/** Told to the end, unless that very process got a signal or exceeded its time limit. */
+/** Told `post` to the end, unless that very process got a signal or exceeded its time limit. */
 function findUnended(account: Account): string[] {
   const { evidence, session, lines, started } = account;
-  const state = lastState(account);
+  if (hasFailed(account)) return [];
   const isExcused = (name: string): boolean =>
-    lines.some(line => line.name === name && line.state === state && evidence.struck.has(line.pid)) ||
+    lines.some(line => line.name === name && line.state === 'post' && evidence.struck.has(line.pid)) ||
     evidence.logged.some(
       each =>
         each.session === session &&
         each.name === name &&
-        each.state === state &&
+        each.state === 'post' &&
         ['killed', 'timed-out'].includes(each.outcome),
     );
   const hasEnded = (name: string): boolean =>
-    lines.some(line => line.name === name && line.state === state && line.point === 'END');
+    lines.some(line => line.name === name && line.state === 'post' && line.point === 'END');
   return started
-    .filter(name => hasRun(evidence, session, name, state) && !hasEnded(name) && !isExcused(name))
-    .map(name => `${session}: ${name} was told ${state}, and did not come to its end`);
+    .filter(name => hasRun(evidence, session, name, 'post') && !hasEnded(name) && !isExcused(name))
+    .map(name => `${session}: ${name} was told post, and did not come to its end`);
+}
+
+/** How often a hook is told `error` that fails each time. */
+const MOST_ATTEMPTS = 3;
+
+/** What became of each telling of `error` that somebody lived to log. */
+const endings = ({ evidence, session }: Account, name: string): string[] =>
+  evidence.logged
+    .filter(each => each.session === session && each.name === name && each.state === 'error')
+    .map(({ outcome }) => outcome);
+
+/** Those that count: an interrupted one was not tried to the end. */
+const failures = (account: Account, name: string): number =>
+  endings(account, name).filter(outcome => ['failed', 'killed', 'timed-out'].includes(outcome)).length;
+
+const hasHeard = (account: Account, name: string): boolean => endings(account, name).includes('succeeded');
+
+/** A hook that was told `error` has come to a good end, or has failed three times. */
+function findUnpaid(account: Account): string[] {
+  const { session, lines, started } = account;
+  const told = lines.flatMap(({ name, state }) => (state === 'error' ? [name] : []));
+  const names = hasFailed(account) ? [...new Set([...started, ...told])] : [];
+  return names
+    .filter(name => !hasHeard(account, name) && failures(account, name) < MOST_ATTEMPTS)
+    .map(name => `${session}: ${name} is owed error, and failed ${failures(account, name)} times`);
 }
 
 /** Nobody is told who was not started: but for the next one in order, recorded by a guardian that was killed before it could start it. */
@@ -136,30 +169,53 @@ const strangers = ({ lines, started }: Account): string[] => [
   ...new Set(lines.filter(({ name }) => !started.includes(name)).map(({ name }) => name)),
 ];
 
-/** The last started is told first. Telling goes on where it was cut off, so that also holds from one telling to the next. */
+/** Whoever tells begins with the last that was started, and tells each once. */
 function findDisorder({ session, lines, evidence }: Account): string[] {
-  const told = lines.filter(({ point, state }) => point === 'BEGIN' && state === 'error');
-  const places = told.map(({ name }) => evidence.names.indexOf(name));
-  const isInOrder = places.every((place, index) => index === 0 || place <= (places[index - 1] ?? 0));
-  return isInOrder
-    ? []
-    : [`${session}: error was told in the order ${told.map(({ name }) => name).join(' ')}`];
+  const told = lines.filter(
+    ({ point, state, teller }) => point === 'BEGIN' && state === 'error' && teller !== undefined,
+  );
+  return [...new Set(told.map(({ teller }) => teller))].flatMap(teller => {
+    const names = told.filter(line => line.teller === teller).map(({ name }) => name);
+    const places = names.map(name => evidence.names.indexOf(name));
+    const isInOrder = places.every((place, index) => index === 0 || place < (places[index - 1] ?? 0));
+    return isInOrder ? [] : [`${session}: error was told in the order ${names.join(' ')}`];
+  });
 }
 
-function findRepeats(accounts: readonly Account[], kills: number): string[] {
-  const counts = new Map<string, number>();
-  for (const { lines } of accounts) {
-    for (const { point, name, state, session } of lines) {
-      const key = `${session}: ${name} was told ${state}`;
-      if (point === 'BEGIN') counts.set(key, (counts.get(key) ?? 0) + 1);
-    }
-  }
-  const repeated = [...counts].filter(([, count]) => count > 1);
-  const isError = ([key]: readonly [string, number]): boolean => key.endsWith(' error');
-  const excess = repeated.filter(isError).reduce((sum, [, count]) => sum + count - 1, 0);
-  return repeated
-    .filter(each => !isError(each) || excess > kills)
-    .map(([key, count]) => `${key} ${count} times, with ${kills} kills`);
+const begins = ({ lines }: Account, name: string, state: string): number =>
+  lines.filter(line => line.point === 'BEGIN' && line.name === name && line.state === state).length;
+
+function findOldRepeats(account: Account): string[] {
+  const { evidence, session } = account;
+  return evidence.names.flatMap(name =>
+    STAGES.filter(state => begins(account, name, state) > 1).map(
+      state => `${session}: ${name} was told ${state} more than once`,
+    ),
+  );
+}
+
+/**
+ * Nothing is told after success, nobody more than three times, nobody again who has not failed: but for one hook for each who was
+ * killed while it told it.
+ */
+function findExcess(accounts: readonly Account[], kills: number): string[] {
+  const excess = accounts.flatMap(account => {
+    const { evidence, session, lines } = account;
+    const hasSucceeded = evidence.outcomes.some(
+      each => each.session === session && each.outcome === 'succeeded',
+    );
+    const ofHooks = evidence.names.flatMap(name => {
+      const ends = endings(account, name);
+      const bad = ends.filter(outcome => outcome !== 'succeeded').length;
+      const after = ends.includes('succeeded') ? ends.length - 1 - ends.indexOf('succeeded') : 0;
+      const again = begins(account, name, 'error') - bad - 1;
+      const count = Math.max(after, again, failures(account, name) - MOST_ATTEMPTS, 0);
+      return Array<string>(count).fill(`${session}: ${name}, which ended with ${ends.join(', ')}`);
+    });
+    const isTold = hasSucceeded && lines.some(({ state }) => state === 'error');
+    return isTold ? [...ofHooks, `${session}, which had succeeded`] : ofHooks;
+  });
+  return excess.length > kills ? [`told error too often, with ${kills} kills: ${excess.join('; ')}`] : [];
 }
 
 /** Hooks run one after the other: what one had still to do when the next began could undo that. */

@@ -363,6 +363,73 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
       done(`mv ${FIXCLOCK}.dpkg-dist ${FIXCLOCK}`);
     });
 
+    /** Stops what it should start again, until /root/mended is there. */
+    const SERVICE = `#!/bin/sh
+echo "$2: $TKLBAM_HOOK_ERROR" >>/root/told
+[ "$2" != error ] || [ -e /root/mended ]
+`;
+    const told = (): string => readFileSync(inChroot('/root/told'), 'utf8');
+    const SESSIONS = '/var/lib/tklbam-hooks/sessions';
+    const cutOff = 'tklbam-hooks wrap backup -- sh -c \'kill -s KILL "$PPID"\'';
+
+    await t.test('after an upgrade hooks are told of what 1.1.0 left cut off', () => {
+      place(inChroot('/etc/tklbam/hooks.d'), 'service', SERVICE);
+      done(`touch /root/mended; chmod a-x ${FIXCLOCK}`);
+      const record = {
+        session: 'mabc-7',
+        operation: 'backup',
+        since: '2026-11-24T01:00:00.000Z',
+        guardian: { pid: 7, start: 1, boot: '0' },
+        caller: { pid: 6, name: 'tklbam-backup' },
+        state: 'inspect',
+        sources: [{ kind: 'local', directory: '/etc/tklbam/hooks.d' }],
+        keyrings: null,
+        timeoutMs: null,
+        marks: {},
+        started: ['/etc/tklbam/hooks.d/service'],
+        told: [],
+        error: null,
+        failed: '',
+      };
+      done('rm -rf /var/lib/tklbam-hooks; mkdir -m 0700 /var/lib/tklbam-hooks');
+      place(inChroot('/var/lib/tklbam-hooks'), 'backup.json', JSON.stringify(record), 0o600);
+      done('dpkg --force-confdef --force-confold -i /root/next.deb');
+      assert.match(done('tklbam-hooks status'), /^backup: cut off \(last state: inspect\), pid 7, since /);
+      done('tklbam-hooks wrap backup -- true');
+      assert.equal(
+        told(),
+        'error: the backup was cut off when the machine went down (last state: inspect)\npre: \npost: \n',
+      );
+      assert.equal(done('cd /var/lib/tklbam-hooks && find . -type f'), './sessions/CACHEDIR.TAG\n');
+      done('rm /root/told');
+    });
+
+    await t.test(
+      'its removal tells hooks what is owed to them; or says what is, and keeps the record',
+      () => {
+        assert.equal(run(cutOff)[0], 137);
+        done('rm /root/mended');
+        const [status, , stderr] = run('dpkg --remove tklbam-hooks');
+        assert.equal(status, 0, stderr);
+        assert.match(
+          stderr,
+          /^tklbam-hooks: '\/etc\/tklbam\/hooks\.d\/service backup error' non-zero exitcode \(1\) \(attempt 1 of 3\)/m,
+        );
+        assert.match(stderr, /^tklbam-hooks: removed all the same\. What the hooks above have stopped/m);
+        assert.deepEqual(done(`ls ${SESSIONS}`), 'backup.json\n');
+
+        done('dpkg --force-confdef --force-confold -i /root/next.deb && touch /root/mended');
+        const removal = run('dpkg --remove tklbam-hooks');
+        assert.deepEqual([removal[0], removal[2].includes('removed all the same')], [0, false], removal[2]);
+        assert.match(told(), /^pre: \nerror: the backup was cut off .*\nerror: the backup was cut off .*\n$/);
+        assert.deepEqual(done(`ls ${SESSIONS}`), '');
+        done(
+          `rm /etc/tklbam/hooks.d/service /root/mended /root/told; chmod a+x ${FIXCLOCK}
+dpkg --force-confdef --force-confold -i /root/current.deb`,
+        );
+      },
+    );
+
     await t.test('after its removal fixclock, a conffile, ends with 0 and a line', () => {
       done('dpkg --remove tklbam-hooks');
       const [status, stdout, stderr] = run(`${FIXCLOCK} backup pre`);

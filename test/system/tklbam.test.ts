@@ -54,7 +54,7 @@ before(() => {
   // It had neither.
   repack(file('hooks'), file('hooks-1.0.0'), tree => {
     setVersion(tree, '1.0.0');
-    for (const script of ['postinst', 'postrm']) rmSync(join(tree, 'DEBIAN', script));
+    for (const script of ['postinst', 'prerm', 'postrm']) rmSync(join(tree, 'DEBIAN', script));
     for (const path of ['usr/share/tklbam-hooks', 'lib', 'usr/lib'])
       rmSync(join(tree, path), { recursive: true, force: true });
   });
