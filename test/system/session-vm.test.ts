@@ -13,7 +13,7 @@ import { repository } from '../support/repository.ts';
 import { vmImage } from '../support/vm-image.ts';
 
 let directory: string;
-/** All that the guest said, in three boots. */
+/** All that the guest said, in five boots. */
 const transcript: string[] = [];
 
 before(async () => {
@@ -30,7 +30,9 @@ before(async () => {
   const disk = join(directory, 'disk');
   assert.equal(await boot(image, work, disk, 'first'), 143, transcript.join('\n'));
   assert.equal(await boot(image, work, disk, 'second'), 0, transcript.join('\n'));
-  assert.equal(await boot(image, work, disk, 'third'), 0, transcript.join('\n'));
+  assert.equal(await boot(image, work, disk, 'third'), 143, transcript.join('\n'));
+  for (const name of ['fourth', 'fifth'])
+    assert.equal(await boot(image, work, disk, name), 0, transcript.join('\n'));
 });
 after(() => {
   if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
@@ -72,7 +74,7 @@ test('a good backup stops the service and starts it again', () => {
 });
 
 test('in the middle of every backup the service is stopped, and the session recorded', () => {
-  assert.deepEqual(said('middle'), Array(6).fill('-\tinactive\tbackup.json backup.lock\tpre: inactive'));
+  assert.deepEqual(said('middle'), Array(10).fill('-\tinactive\tbackup.json backup.lock\tpre: inactive'));
 });
 
 test('the service runs again after a hook that failed', () => {
@@ -83,7 +85,13 @@ test('the service runs again after a hook that failed', () => {
   );
 });
 
-test('... after a backup that failed', () => assertOver('backup-raises', '1', gone));
+test('... after a backup that failed', () => {
+  assertOver(
+    'backup-raises',
+    '1',
+    /^pre: inactive;error: the caller, 'tklbam-backup' \(pid \d+\), failed: Exception: duplicity failed$/,
+  );
+});
 
 test('... after TERM', () => assertOver('backup-terminated', '143', gone));
 
@@ -95,7 +103,7 @@ test('... after HUP, and on a terminal that is gone', () => {
 });
 
 test('... after kill -9 of the guardian, when recover has run', () => {
-  assert.deepEqual(said('guardian-killed'), ['1\tinactive\tbackup.json backup.lock\tpre: inactive']);
+  assert.deepEqual(said('guardian-killed'), ['-\tinactive\tbackup.json backup.lock\tpre: inactive']);
   assertOver(
     'guardian-recovered',
     '0',
@@ -110,6 +118,51 @@ test('... after a power cut, when the machine has booted', () => {
     '-\tactive\t\terror: the backup was cut off when the machine went down (last state: inspect)',
     transcript.join('\n'),
   );
+});
+
+test('... after an ordinary shut-down in the middle: what fails while the machine goes down does not count', () => {
+  const [line = ''] = said('shut-down');
+  assert.match(line, /^-\tactive\t\terror: the (?:caller|guardian|backup) /, transcript.join('\n'));
+  const entries = said('log-shut-down').map(text => JSON.parse(text));
+  assert.deepEqual(
+    entries.map(({ type, state, outcome }) => [type, state, outcome]),
+    [
+      ['hook', 'error', 'failed'],
+      ['session', undefined, 'failed'],
+      ['hook', 'error', 'succeeded'],
+      ['session', undefined, 'settled'],
+    ],
+    transcript.join('\n'),
+  );
+});
+
+test('... after a power cut, when the hooks are mounted later than the recovery, by the next backup', () => {
+  const [line = ''] = said('not-mounted');
+  assert.equal(line, 'failed\tinactive\tbackup.json\t', transcript.join('\n'));
+  assert.match(
+    said('status-owed').join('\n'),
+    /^backup: .* failed, and these hooks are still owed 'error':\n {2}\/etc\/tklbam\/hooks\.d\/stop-cron \(failed 0 of 3 times; 'tklbam-hooks recover' tells it again\)\n/,
+  );
+  assertOver(
+    'mounted',
+    '0',
+    /^error: the backup was cut off when the machine went down \(last state: inspect\);pre: inactive;post: $/,
+  );
+});
+
+test('a record that comes back with a restore is put aside, and no hook is told', () => {
+  assertOver('backed-up', '0', /^pre: inactive;post: $/);
+  assert.deepEqual(said('restored'), ['0\tactive\tbackup.json.copy\tpre: inactive;post: ']);
+  assert.match(
+    said('restored-says').join('\n'),
+    /^tklbam-hooks: the record of a backup session is not of one that was cut off here: it came back with a restore or a copy; keeping it as '\/var\/lib\/tklbam-hooks\/sessions\/backup\.json\.copy', no hook is told$/,
+  );
+});
+
+test('... so is one of another machine; on its own it is of a session that was cut off', () => {
+  assert.deepEqual(said('other-machine'), ['0\tinactive\tbackup.json.copy\t']);
+  assert.match(said('other-machine-says').join('\n'), /: it is of another machine; keeping it as /);
+  assertOver('same-machine', '0', /^error: the backup was cut off when its guardian \(pid \d+\) was killed /);
 });
 
 test('without a hook the service would not have come back at boot', () => {
