@@ -394,7 +394,7 @@ echo "$2: $TKLBAM_HOOK_ERROR" >>/root/told
       done('rm -rf /var/lib/tklbam-hooks; mkdir -m 0700 /var/lib/tklbam-hooks');
       place(inChroot('/var/lib/tklbam-hooks'), 'backup.json', JSON.stringify(record), 0o600);
       done('dpkg --force-confdef --force-confold -i /root/next.deb');
-      assert.match(done('tklbam-hooks status'), /^backup: cut off \(last state: inspect\), pid 7, since /);
+      assert.match(done('tklbam-hooks status'), /^backup: CUT OFF \(last state: inspect\), pid 7, since /);
       done('tklbam-hooks wrap backup -- true');
       assert.equal(
         told(),

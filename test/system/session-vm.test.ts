@@ -141,7 +141,7 @@ test('... after a power cut, when the hooks are mounted later than the recovery,
   assert.equal(line, 'failed\tinactive\tbackup.json\t', transcript.join('\n'));
   assert.match(
     said('status-owed').join('\n'),
-    /^backup: .* failed, and these hooks are still owed 'error':\n {2}\/etc\/tklbam\/hooks\.d\/stop-cron \(failed 0 of 3 times; 'tklbam-hooks recover' tells it again\)\n/,
+    /^backup: OWING, .* failed, and these hooks are still owed 'error':\n! \/etc\/tklbam\/hooks\.d\/stop-cron \(failed 0 of 3 times; 'tklbam-hooks recover' tells it again\)\n/,
   );
   assertOver(
     'mounted',
