@@ -6,6 +6,7 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -18,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { wrap } from '../src/cli/text.ts';
+import { completions } from './completions.ts';
 import { billOfMaterials, licences, partsOf } from './parts.ts';
 import { readTarget } from './target.ts';
 
@@ -62,9 +64,11 @@ const CONTENTS: Readonly<Record<string, string>> = {
   ),
   './usr/share/doc/tklbam-hooks/sbom.cdx.json.gz': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/third-party-licences.gz': '-rw-r--r--',
+  './usr/share/fish/vendor_completions.d/tklbam-hooks.fish': '-rw-r--r--',
   './usr/share/lintian/overrides/tklbam-hooks': '-rw-r--r--',
   './usr/share/man/man8/tklbam-hooks.8.gz': '-rw-r--r--',
   './usr/share/tklbam-hooks/hooks.py': '-rw-r--r--',
+  './usr/share/zsh/vendor-completions/_tklbam-hooks': '-rw-r--r--',
 };
 
 if (!target.native) {
@@ -103,6 +107,11 @@ function lay(stage: string): void {
     join(stage, 'debian/changelog'),
     debianChangelog(readFileSync('CHANGELOG.md', 'utf8'), maintainer()),
   );
+  rmSync(join(stage, 'completions'), { recursive: true });
+  for (const [file, text] of Object.entries(completions())) {
+    mkdirSync(join(stage, 'completions', file, '..'), { recursive: true });
+    writeFileSync(join(stage, 'completions', file), text);
+  }
   const parts = partsOf(target);
   writeFileSync(join(stage, 'third-party-licences'), licences(parts));
   writeFileSync(join(stage, 'sbom.cdx.json'), billOfMaterials(name, version, parts));

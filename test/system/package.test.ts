@@ -182,49 +182,6 @@ test('the manual page knows every command and option', () => {
   }
 });
 
-test('bash completes commands, operations, states and every option', () => {
-  assert.deepEqual(complete(''), COMMANDS);
-  assert.deepEqual(complete('r'), ['run', 'recover']);
-  assert.deepEqual(complete('--'), ['--help', '--version']);
-  assert.deepEqual(complete('run', ''), ['backup', 'restore']);
-  assert.deepEqual(complete('run', '--hooks', '/x', 'backup', ''), ['pre', 'inspect', 'post', 'error']);
-  assert.deepEqual(complete('list', 'restore', 'p'), ['pre', 'post']);
-  assert.deepEqual(complete('wrap', '--inspect', '/x', 'b'), ['backup']);
-  assert.deepEqual(complete('session', 'backup', '--control', ''), []);
-  assert.deepEqual(complete('status', ''), []);
-  for (const command of COMMANDS) {
-    assert.deepEqual(complete(command, '--').sort(), options(command));
-  }
-});
-
-test('bash completes --only with the names in the hooks directory', t => {
-  const directory = scratch(t);
-  for (const name of ['dump', 'dump two', 'snapshot']) place(directory, name, '');
-  assert.deepEqual(complete('run', 'backup', 'pre', '--hooks', directory, '--only', 'd').sort(), [
-    'dump',
-    'dump two',
-  ]);
-  assert.deepEqual(complete('run', '--hooks', join(directory, 'none'), '--only', ''), []);
-  assert.deepEqual(complete('check', '--hooks', directory, 's'), ['snapshot']);
-});
-
-test('bash completes the command that wrap runs, and its arguments', t => {
-  const directory = scratch(t);
-  place(directory, 'password-file', '');
-  assert.deepEqual(complete('wrap', 'backup', ''), ['--']);
-  assert.ok(complete('wrap', 'backup', '--', 'dpkg-d').includes('dpkg-deb'));
-  const path = join(directory, 'password-file');
-  assert.deepEqual(complete('wrap', 'backup', '--', 'restic', path.slice(0, -1)), [path]);
-  assert.deepEqual(complete('wrap', 'backup', '--', 'restic', '--'), []);
-});
-
-function complete(...words: string[]): string[] {
-  const script = `source "$0" && COMP_WORDS=(tklbam-hooks "$@") COMP_CWORD=$# && _tklbam_hooks && printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const file = join(repository, 'packaging/completions/tklbam-hooks');
-  const { stdout } = spawnSync('bash', ['-c', script, file, ...words], { encoding: 'utf8' });
-  return stdout.split('\n').filter(line => line !== '');
-}
-
 // What it does, from installation to purge.
 
 for (const suite of ['bullseye', 'bookworm', 'trixie']) {

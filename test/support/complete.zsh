@@ -1,0 +1,30 @@
+# complete.zsh DIRECTORY LINE: what zsh, with the completions of DIRECTORY, offers at the end of LINE, a line each.
+zmodload zsh/zpty
+zpty shell zsh -f -i
+read -r -d '' setup <<'END'
+PROMPT=; unsetopt zle_bracketed_paste 2>/dev/null
+fpath=($DIRECTORY $fpath)
+autoload -Uz compinit; compinit -u -D
+bindkey '^I' complete-word
+zstyle ':completion:*' insert-tab false
+start() { print -r -- '<offers>' }
+finish() { print -r -- '</offers>'; exit }
+compprefuncs=(start) comppostfuncs=(finish)
+compadd() {
+    local -a found
+    if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then
+        builtin compadd "$@"
+        return
+    fi
+    builtin compadd -O found "$@"
+    print -rl -- $found
+    builtin compadd "$@"
+}
+print -r -- ready
+END
+zpty -w shell "DIRECTORY=${(q)1}"
+zpty -w shell "$setup"
+zpty -r -m shell ready '*ready'
+zpty -n -w shell "$2"$'\t'
+zpty -r shell output '*</offers>'
+print -r -- ${${output##*<offers>}%%</offers>*}
