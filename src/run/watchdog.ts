@@ -9,21 +9,25 @@ import type { Trace } from '../types.ts';
 import { endTraced, isTrace } from './process-tree.ts';
 
 /**
- * Reads a line `DEADLINE PID START ORPHAN` before a hook starts and one when it has, an empty one after it; the deadline is in seconds of
- * uptime, since hooks set the clock. At the end of input, if a hook was running, it waits for the end of its first process or the
- * deadline, and then has the hook ended by the program that its arguments name. All else comes by the pipe: arguments are for everyone
+ * Reads a line `DEADLINE PID START CGROUP ORPHAN` before a hook starts and one when it has, an empty one after it; the deadline is in
+ * seconds of uptime, since hooks set the clock. At the end of input, if a hook was running, it waits for the end of its first process, or of
+ * its cgroup if the runner was killed before it knew that process, or for the deadline, and then has the hook ended by the program that its arguments name. All else comes by the pipe: arguments are for everyone
  * to read.
  */
-const SCRIPT = `
+export const SCRIPT = `
 while read -r line; do hook=$line; done
 [ -n "$hook" ] || exit 0
-read -r deadline pid start orphan <<END
+read -r deadline pid start cgroup orphan <<END
 $hook
 END
 uptime() { read -r now rest </proc/uptime; echo "\${now%.*}"; }
 # Fields 3 and 22 of proc_pid_stat(5); the name of the program before them may hold anything.
 is_running() {
-    [ "$pid" != 0 ] || return 0
+    if [ "$pid" = 0 ]; then
+        [ "$cgroup" != - ] || return 0
+        while read -r key value; do [ "$key$value" != populated1 ] || return 0; done <"$cgroup/cgroup.events"
+        return 1
+    fi
     stat=$(tr '\\n' ' ' <"/proc/$pid/stat") || return 1
     set -- \${stat##*) }
     [ "$1" != Z ] && [ "\${20}" = "$start" ]
@@ -61,7 +65,10 @@ export function watchdog(): Watchdog | undefined {
       const orphan: Orphan = { trace, graceMs };
       const deadline = Math.ceil(now + timeoutMs / 1000);
       // JSON has no line breaks, and neither blanks at its ends.
-      pipe.write(`${deadline} ${leader?.pid ?? 0} ${leader?.start ?? 0} ${JSON.stringify(orphan)}\n`);
+      // One with a blank in it could not be told from the rest.
+      const cgroup = /^\S+$/.test(trace.cgroup ?? '') ? trace.cgroup : '-';
+      const first = `${leader?.pid ?? 0} ${leader?.start ?? 0}`;
+      pipe.write(`${deadline} ${first} ${cgroup} ${JSON.stringify(orphan)}\n`);
     },
     ended: () => pipe.write('\n'),
   };
