@@ -1172,6 +1172,20 @@ function guardianTests(program: Program): void {
     assert.deepEqual(made.told(), ['a pre', 'a error']);
   });
 
+  test('a flood is not read any further, whatever its hooks take', async t => {
+    const made = stage(t, []);
+    place(made.hooks, 'a', `#!/bin/sh\n[ "$2" != error ] || { ${WAIT}; }\necho "a $2" >>"$RECORD"\n`);
+    const { ask, child, socket, send, ended, output } = guardian(t, made);
+    await ask('pre');
+    for (let i = 0; i < 64; i++) send('x'.repeat(1 << 20));
+    await until('the hook is ready', () => output().includes('ready'));
+    await settled(child.pid);
+    assert.ok(socket.writableLength > 40 << 20, `${socket.writableLength} bytes are left`);
+    letGo(made);
+    assert.equal(await ended, 1);
+    assert.deepEqual(made.told(), ['a pre', 'a error']);
+  });
+
   test('a caller that does not read does not hold it up', async t => {
     const made = stage(t, ['a']);
     const { ask, socket, send, ended } = guardian(t, made);

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { NO_HEADER } from '../../src/hooks/header.ts';
+import { processTag } from '../../src/hooks/plan.ts';
 import type { Observer } from '../../src/run/execute.ts';
 import type { SessionDeps } from '../../src/session/deps.ts';
 import { openLog, readLog } from '../../src/session/log.ts';
@@ -174,6 +175,9 @@ async function perform(
   let interruption: NodeJS.Signals | undefined;
   for (const planned of plan.steps) {
     const step = observer.starts(planned);
+    if (!('kind' in step)) {
+      observer.traced({ cgroup: null, leader: null, hasOwnGroup: true, tag: processTag(step) });
+    }
     const outcome: Outcome =
       'kind' in step
         ? { kind: 'not-started', defect: step }

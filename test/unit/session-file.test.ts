@@ -1,5 +1,7 @@
 // Records on disk: what is believed, and how it is written.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs, {
   existsSync,
   linkSync,
@@ -13,9 +15,11 @@ import fs, {
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { lock, purposeOf } from '../../src/session/flock.ts';
 import { load, save, understand } from '../../src/session/session-file.ts';
 import type { SessionRecord, Trace } from '../../src/types.ts';
+import { repository } from '../support/repository.ts';
 import { scratch } from '../support/scratch.ts';
 
 const RECORD: SessionRecord = {
@@ -245,6 +249,27 @@ test('a lock says what its holder does, and keeps others off; it goes with its h
   const second = lock(path, 'backup', 'session', 0);
   assert.notEqual(second, undefined);
   second?.close();
+});
+
+test('whoever waited for a lock that its holder has removed takes the new one', async t => {
+  const path = directory(t);
+  const file = join(path, 'sessions/backup.lock');
+  const mine = lock(path, 'backup', 'session', 0);
+  const flock = join(repository, 'src/session/flock.ts');
+  const code = `const { lock } = await import(${JSON.stringify(flock)}); const mine = lock(${JSON.stringify(path)}, 'backup', 'recovery', 60); process.stdout.write(String((await import('node:fs')).existsSync(${JSON.stringify(file)}))); mine.close();`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', data => {
+    output += data;
+  });
+  const { ino } = statSync(file);
+  const isWaitedFor = new RegExp(`-> FLOCK .*:${ino} `);
+  while (!isWaitedFor.test(readFileSync('/proc/locks', 'latin1')) && child.exitCode === null) await sleep(10);
+  mine?.close();
+  await once(child, 'close');
+  assert.equal(output, 'true');
 });
 
 test('the trace of a hook that runs is left for the next holder, and not that of one that has ended', t => {

@@ -776,6 +776,26 @@ describe('recovery', () => {
     assert.equal(made.told.length, 2);
   });
 
+  test('the lock says what runs while it runs, and no longer', async t => {
+    const made = fake(t, 'a', 'b');
+    const read = (): string => {
+      const path = join(made.statePaths.stateDirectory, 'sessions/backup.lock');
+      return String(JSON.parse(readFileSync(path, 'utf8')).trace?.tag[2]);
+    };
+    const seen: string[] = [];
+    for (const name of ['a', 'b']) {
+      made.ends.set(`${name} pre`, () => {
+        seen.push(read());
+        return { kind: 'succeeded' };
+      });
+    }
+    const session = made.session();
+    await session.advance('pre', '/', {});
+    seen.push(read());
+    assert.deepEqual(seen, ['TKLBAM_HOOK_NAME=a', 'TKLBAM_HOOK_NAME=b', 'undefined']);
+    await session.advance('post', '/', {});
+  });
+
   test('what was left running is ended first, if the note of it can be understood', async t => {
     const made = fake(t, 'a');
     const note = (trace: unknown): void => {
