@@ -78,7 +78,7 @@ test('every example of the manual page does what it says', t => {
   assert.match(bash('cat /tmp/package-list'), /^sqlite3\t3/m);
 
   bash(SHOP);
-  // Here is no systemd; test/system/examples-vm.test.ts has one.
+  // Here is no systemd: the service is left alone.
   assert.match(bash(`${installed}`), /30-shop' starts.*40-shop' succeeded after/s);
   assert.equal(bash('ls -A /root/dumps'), '40-shop.sqlite\npackage-list\n');
 
