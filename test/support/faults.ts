@@ -17,7 +17,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { executable } from './built.ts';
 import { Dice } from './dice.ts';
-import { place, plainEnvironment } from './harness.ts';
+import { place, plainEnvironment, startOf } from './harness.ts';
 import { type Evidence, examine, type Line, type Logged } from './invariant.ts';
 import { repository } from './repository.ts';
 
@@ -669,7 +669,7 @@ function parentOf(pid: number): number {
 /** Of a process that may have ended. */
 function readOrEmpty(path: string): string {
   try {
-    return readFileSync(path, 'latin1');
+    return startOf(path);
   } catch {
     return '';
   }

@@ -226,7 +226,7 @@ function marked(mark: string): number[] {
 }
 
 /** Not the whole: a process of somebody else's may have an environment that no string can hold. */
-function startOf(path: string): string {
+export function startOf(path: string): string {
   const descriptor = openSync(path, 'r');
   try {
     const buffer = Buffer.alloc(1 << 20);
