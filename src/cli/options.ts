@@ -1,4 +1,5 @@
 // The options among the words of the command line, each checked against the table. Pure.
+import mri from 'mri';
 import { OPTION_LIST, type OptionName } from './grammar.ts';
 import { quote, suggest } from './text.ts';
 import { UsageError } from './usage-error.ts';
@@ -6,13 +7,34 @@ import { UsageError } from './usage-error.ts';
 /** What was given for each option that was; for a flag, nothing. */
 export type Values = ReadonlyMap<OptionName, readonly string[]>;
 
-/** As getopt_long(3) reads them, wherever they stand, but for abbreviations. Throws UsageError. */
+/** As getopt_long(3) reads them, wherever they stand, but for abbreviations. The one function that meets mri. Throws UsageError. */
 export function parseOptions(argv: readonly string[]): {
   readonly words: readonly string[];
   readonly values: Values;
 } {
+  const { words, options } = check(argv);
+  const parsed: unknown = mri([...options, '--', ...words], {
+    string: KNOWN.filter(({ takesValue }) => takesValue).map(({ name }) => name),
+    boolean: KNOWN.filter(({ takesValue }) => !takesValue).map(({ name }) => name),
+  });
+  const found = new Map<string, unknown>(Object.entries(parsed ?? {}));
+  const values = new Map<OptionName, readonly string[]>();
+  for (const { name, takesValue } of KNOWN) {
+    const value = found.get(name);
+    if (value === undefined || value === false) continue;
+    values.set(name, takesValue ? [value].flat().map(String) : []);
+  }
+  return { words, values };
+}
+
+/**
+ * The words, and the options in the one form that mri does not misread: it would take `---x` for `x`, let `--no-x` and `-x=1` pass, and the
+ * value of one option for another.
+ */
+function check(argv: readonly string[]): { readonly words: string[]; readonly options: string[] } {
   const words: string[] = [];
-  const values = new Map<OptionName, string[]>();
+  const options: string[] = [];
+  const seen = new Set<OptionName>();
   const rest = [...argv];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (!arg.startsWith('-')) {
@@ -20,21 +42,22 @@ export function parseOptions(argv: readonly string[]): {
       continue;
     }
     const [, flag = arg, given] = /^(--[^=]+)=(.*)$/s.exec(arg) ?? [];
-    const options = find(flag);
-    if (options === undefined) throw new UsageError(`unknown option ${quote(flag)}${hint(flag)}`);
-    for (const { name, takesValue, isRepeatable } of options) {
+    const known = find(flag);
+    if (known === undefined) throw new UsageError(`unknown option ${quote(flag)}${hint(flag)}`);
+    for (const { name, takesValue, isRepeatable } of known) {
       if (!takesValue && given !== undefined) throw new UsageError(`option '--${name}' takes no value`);
       const next = rest[0];
       // One that is an option itself was not meant for a value; `--only=--json` says that it is.
       const value =
         given ?? (takesValue && next !== undefined && find(next) === undefined ? rest.shift() : undefined);
       if (takesValue && !value) throw new UsageError(`option '--${name}' needs a value`);
-      if (takesValue && !isRepeatable && values.has(name))
+      if (takesValue && !isRepeatable && seen.has(name))
         throw new UsageError(`option '--${name}' is given twice`);
-      values.set(name, [...(values.get(name) ?? []), ...(value === undefined ? [] : [value])]);
+      seen.add(name);
+      options.push(value === undefined ? `--${name}` : `--${name}=${value}`);
     }
   }
-  return { words, values };
+  return { words, options };
 }
 
 interface Known {
