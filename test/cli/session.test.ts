@@ -1197,12 +1197,13 @@ function guardianTests(program: Program): void {
     assert.deepEqual(made.told(), ['a pre', 'a post']);
   });
 
-  test('INT and HUP are nothing to it; TERM ends the session', async t => {
+  test('INT, HUP and QUIT are nothing to it; TERM ends the session', async t => {
     const made = stage(t, ['a']);
     const { ask, child, answer, ended } = guardian(t, made);
     await ask('pre');
     child.kill('SIGINT');
     child.kill('SIGHUP');
+    child.kill('SIGQUIT');
     assert.equal((await ask('inspect')).status, 0);
     child.kill('SIGTERM');
     assert.deepEqual(await answer(), {
