@@ -34,13 +34,18 @@ while True:
     env: plainEnvironment,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  t.after(() => attacker.kill('SIGKILL'));
-  await once(attacker.stdout, 'data');
   const errors = new Set<string>();
-  for (let i = 0; i < 100_000 && errors.size < 3; i++) {
-    const { ancestorDirs, file } = resolvePath(hook);
-    assert.equal(findRefusal(undefined, ancestorDirs, process.geteuid?.() ?? 0)?.kind, 'writable');
-    if ('error' in file) errors.add(file.error);
+  try {
+    await once(attacker.stdout, 'data');
+    for (let i = 0; i < 100_000 && errors.size < 3; i++) {
+      const { ancestorDirs, file } = resolvePath(hook);
+      assert.equal(findRefusal(undefined, ancestorDirs, process.geteuid?.() ?? 0)?.kind, 'writable');
+      if ('error' in file) errors.add(file.error);
+    }
+  } finally {
+    // Before its directory goes.
+    attacker.kill('SIGKILL');
+    await once(attacker, 'exit');
   }
   // EINVAL is readlink(2) of what is no link any more: it was met.
   assert.ok(errors.has('EINVAL'), [...errors].join(' '));
