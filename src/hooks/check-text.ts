@@ -79,7 +79,7 @@ export const checkHeader = ({ faults }: Header): Why[] =>
 
 /** The variables of ours that there are, behind TKLBAM_HOOKS_ and TKLBAM_HOOK_. */
 const SETTINGS = ['GRACE', 'KEEP_OUTPUT', 'KEYRING', 'LOG', 'STATE', 'TIMEOUT'];
-const TOLD = 'ERROR FAILED NAME OPERATION RESUME SESSION SIMULATE STATE STATUS VIEW'.split(' ');
+const TOLD = 'CALLER ERROR FAILED NAME OPERATION RESUME SESSION SIMULATE STATE STATUS VIEW'.split(' ');
 
 /** Variables that look like ours, and mean nothing: written wrong, most likely. */
 export const unknownSettings = (env: Environment): Finding[] =>
