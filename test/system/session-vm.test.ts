@@ -122,7 +122,7 @@ test('... after a power cut, when the machine has booted', () => {
 
 test('... after an ordinary shut-down in the middle: what fails while the machine goes down does not count', () => {
   const [line = ''] = said('shut-down');
-  assert.match(line, /^-\tactive\t\terror: the (?:caller|guardian|backup) /, transcript.join('\n'));
+  assert.match(line, /^-\tactive\t\terror: the (?:caller|guardian|backup)\b/, transcript.join('\n'));
   const entries = said('log-shut-down').map(text => JSON.parse(text));
   assert.deepEqual(
     entries.map(({ type, state, outcome }) => [type, state, outcome]),
@@ -174,15 +174,16 @@ test('log and journal tell of the power cut', () => {
     /^{"type":"session",.*"operation":"backup","outcome":"failed","error":"the backup was cut off when the machine went down/;
   assert.match(said('log').at(-1) ?? '', pattern);
   const journal = said('journal');
-  assert.match(
-    journal[0] ?? '',
+  // From a stream and a datagram socket: in the order of their arrival.
+  for (const expected of [
     /^tklbam-hooks: the backup of \S+ \S+ was cut off when the machine went down/,
-  );
-  assert.match(
-    journal[1] ?? '',
     /^{"type":"hook",.*"state":"error","hook":"stop-cron",.*"outcome":"succeeded"/,
-  );
-  assert.match(journal[2] ?? '', pattern);
+    pattern,
+  ])
+    assert.ok(
+      journal.some(line => expected.test(line)),
+      journal.join('\n'),
+    );
 });
 
 test('status shows a backup that runs, one that was cut off, and how the last one ended', () => {
@@ -209,7 +210,7 @@ test('at a boot without a record the unit is not started, and it never brings an
   );
   assert.match(
     said('unit').join('\n'),
-    /^tklbam-hooks-recover\.service .*was skipped because of an unmet condition check/,
+    /^tklbam-hooks-recover\.service .*was skipped because (?:of an unmet condition check|no trigger condition checks were met)/,
   );
   assert.deepEqual([...said('verify'), ...said('cycles')], []);
 });
