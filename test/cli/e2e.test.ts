@@ -400,8 +400,10 @@ for (const program of programs) {
     symlinkSync('/dev/null', join(directory, 'null'));
     mkdirSync(join(directory, 'sub'));
     assert.equal(spawnSync('mkfifo', [join(directory, 'fifo')]).status, 0);
-    const python = 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])';
-    assert.equal(spawnSync('python3', ['-c', python, 'socket'], { cwd: directory }).status, 0);
+    // Killed, so that it does not take its socket away.
+    const listen =
+      "require('net').createServer().listen('socket', () => process.kill(process.pid, 'SIGKILL'))";
+    assert.equal(spawnSync(process.execPath, ['-e', listen], { cwd: directory }).signal, 'SIGKILL');
     for (const name of ['sub', 'fifo', 'socket']) chmodSync(join(directory, name), 0o755);
     linkSync(join(directory, '10-dump'), join(directory, 'z-hard'));
     symlinkSync('10-dump', join(directory, 'z-link'));
