@@ -10,7 +10,7 @@ import { cacheDirectory, isRoot, place } from '../support/harness.ts';
 import { repository } from '../support/repository.ts';
 import { assertSaid, textsOf } from '../support/transcript.ts';
 
-const packages = ['systemd-sysv', 'dbus', 'cron', 'procps', 'python3-minimal', 'postgresql'];
+const packages = ['systemd-sysv', 'dbus', 'cron', 'procps', 'python3', 'postgresql'];
 let directory: string;
 /** All that was said in the container, in two boots. */
 let transcript: readonly string[] = [];
