@@ -32,12 +32,13 @@ export function findRefusal(
 }
 
 /**
- * The same of whatever is at an absolute path, all links followed: a file, a directory, or nothing yet. It is only true as long as root
- * alone changes the directories.
+ * The same of whatever is at an absolute path, all links followed: a file, a directory, or nothing yet. Set-id is no matter here, but
+ * of hooks alone: umount(8) is. It is only true as long as root alone changes the directories.
  */
 export function pathRefusal(path: string, uid: number = process.geteuid?.() ?? 0): Refusal | undefined {
   const { ancestorDirs, file } = resolvePath(encodeBytes(path));
-  const own = 'error' in file || file.type === 'directory' ? undefined : file;
+  const own =
+    'error' in file || file.type === 'directory' ? undefined : { ...file, mode: file.mode & ~0o6000 };
   return findRefusal(own, ancestorDirs, uid);
 }
 
