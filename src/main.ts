@@ -14,10 +14,10 @@ import { DEFAULTS_FILE, readDefaults } from './system/defaults.ts';
 import { attempt, describeErrno, describeSystemError, errnoOf } from './system/errno.ts';
 import type { Environment, Request } from './types.ts';
 
-/** From package.json, put in by build/bundle.ts. */
+/** The version of package.json, put in by build/bundle.ts. */
 declare const VERSION: string | undefined;
 
-/** What somebody else has put into the settings would be done as root: only these, which do not act upon them, go on without any. */
+/** Commands that do not act upon settings, and so go on where those are refused. */
 const READS_NO_SETTINGS: readonly Request['kind'][] = [
   'help',
   'version',
@@ -144,7 +144,7 @@ function environment(): Environment {
   return Object.fromEntries(entries);
 }
 
-/** Whether all of it was; why not, unless nobody wants to read it any more, is told. */
+/** Prints text; whether all of it was written. Why not is told, unless the reader went away. */
 function print(text: string): boolean {
   const error = write(1, text);
   if (error !== undefined && error !== 'EPIPE')
@@ -163,8 +163,8 @@ function red(text: string): string {
 }
 
 /**
- * The name of the error that kept all from being written; undefined for none. Not through `process.stderr`: loading streams is slow, and one whose reader went away would end
- * the run, with services still stopped.
+ * Writes all of it, or returns the errno name that it failed with. Not through `process.stderr`: loading streams is slow, and one whose
+ * reader went away would end the run, with services still stopped.
  */
 function write(fd: 1 | 2, text: string | Buffer): string | undefined {
   let rest = typeof text === 'string' ? Buffer.from(text) : text;
@@ -186,7 +186,7 @@ function finish(ending: Ending): void {
   if (typeof ending === 'number') process.exit(ending);
   process.removeAllListeners(ending);
   process.kill(process.pid, ending);
-  // Process 1 of a container, which no signal of its own ends (pid_namespaces(7)).
+  // Still here: as process 1 of a container, which no signal of its own ends (pid_namespaces(7)).
   process.exit(128 + constants.signals[ending]);
 }
 

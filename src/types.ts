@@ -330,7 +330,7 @@ export type Defect =
   | { readonly kind: 'interpreter-depth' }
   /** Its start could not be recorded; the errno name. */
   | { readonly kind: 'unrecorded'; readonly code: string }
-  /** The one to run it in. */
+  /** Its working directory. */
   | { readonly kind: 'directory'; readonly directory: string; readonly code: string }
   /** Found out only on the attempt; the errno name. */
   | { readonly kind: 'system'; readonly code: string };
@@ -341,9 +341,9 @@ export type InterpreterFault =
   | { readonly kind: 'architecture'; readonly machine: number };
 
 export type Verdict =
-  /** `expiredKey`: of its signature. */
+  /** `expiredKey`: that made its signature. */
   | { readonly kind: 'run'; readonly expiredKey?: SigningKey }
-  /** `key`: of its signature, if that is why. */
+  /** `key`: that made its signature, if that is why. */
   | { readonly kind: 'skip'; readonly why: Skip; readonly key?: SigningKey }
   | { readonly kind: 'broken'; readonly defect: Defect }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
@@ -405,7 +405,7 @@ export type Failure =
   | { readonly kind: 'directory'; readonly source: HookSource; readonly code: string }
   /** It was started in this session, and in `post` it is not there to be started. */
   | { readonly kind: 'gone'; readonly path: string; readonly verdict: Verdict | undefined }
-  /** Of a directory in which no hook is refused. */
+  /** A directory is refused, and no hook in it. */
   | { readonly kind: 'directory-refused'; readonly source: HookSource; readonly refusal: Refusal }
   /** `--only` named it. `why` is absent if there is no such entry. */
   | {
@@ -420,7 +420,7 @@ export type Outcome =
   | { readonly kind: 'succeeded' }
   | { readonly kind: 'failed'; readonly status: number }
   | { readonly kind: 'killed'; readonly signal: string }
-  /** Whatever it exited with in the end. */
+  /** It outlived its time limit, whatever it exited with in the end. */
   | { readonly kind: 'timed-out'; readonly afterMs: number }
   /** We were sent the signal, and ended it. */
   | { readonly kind: 'interrupted'; readonly signal: string }

@@ -131,7 +131,7 @@ function requireCommand(name: string): void {
   throw new UsageError(`unknown command ${quote(name)}${hint && `, did you mean '${hint}'?`}`);
 }
 
-/** For what does not depend on it. */
+/** The operation where it does not matter. */
 const ANY_EVENT: HookEvent = { operation: 'backup', state: 'pre' };
 
 /** Commands whose words are names of hooks. */
@@ -240,7 +240,7 @@ function parseSignal(text: string): NodeJS.Signals {
   return oneOf(['SIGHUP', 'SIGINT', 'SIGQUIT'], `SIG${text}`, 'signal');
 }
 
-/** Of each hook; undefined for none. 6 h: long enough for any dump, short enough not to hold backups up for weeks. */
+/** The time limit of each hook; undefined for none. 6 h: long enough for any dump, short enough not to hold backups up for weeks. */
 function parseTimeout(option: string | undefined, env: Environment): number | undefined {
   const text = option ?? (env.TKLBAM_HOOKS_TIMEOUT || '6h');
   const ms = parseDuration(text);
@@ -253,7 +253,7 @@ function parseTimeout(option: string | undefined, env: Environment): number | un
 
 const DURATION_REMEDY = 'write it as 90s, 5m or 6h (at most 500h), or 0 for none';
 
-/** plan() reads it, from the environment that the hooks get. */
+/** Refuses bad values of TKLBAM_HOOKS_GRACE early; plan() reads it again from the environment of the hooks. */
 function checkGrace(env: Environment): void {
   if (gracePeriod(env) !== undefined) return;
   throw new UsageError(

@@ -13,7 +13,7 @@ export async function check(request: CheckRequest, context: Context): Promise<nu
   return context.print(text) || (findings.length === 0 ? 0 : 1);
 }
 
-/** Of the entries with these names; of all for none. */
+/** Findings for the entries with these names; for all entries without names. */
 export async function findProblems(
   settings: HookSettings,
   names: readonly string[],

@@ -7,9 +7,9 @@ import type { Environment } from '../types.ts';
 export interface Context {
   /** The caller's environment over the values of /etc/default/tklbam-hooks. */
   readonly env: Environment;
-  /** The latter alone. */
+  /** The values of /etc/default/tklbam-hooks alone. */
   readonly defaults: Environment;
-  /** The former alone. */
+  /** The caller's environment alone. */
   readonly callerEnv: Environment;
   readonly by: Judge;
   readonly version: string;
@@ -23,14 +23,14 @@ export interface Context {
   readonly tell: (line: string) => void;
   /** Writes bytes to standard error as they are. */
   readonly passOn: (data: Buffer) => void;
-  /** A line, in red on a terminal. */
+  /** Writes a line to standard error, in red on a terminal. */
   readonly tellError: (line: string) => void;
   /** Looks for a terminal, and catches the signals that end a run, and these. At most once. */
   readonly listen: (more?: readonly NodeJS.Signals[]) => {
     readonly signals: Signals;
     readonly terminal: Terminal;
   };
-  /** To /, so that no directory is kept busy. */
+  /** Changes to /, so that no directory is kept busy. */
   readonly leaveDirectory: () => void;
 }
 

@@ -5,7 +5,7 @@ import { describeErrno, errnoOf } from '../system/errno.ts';
 import type { NewRequest } from '../types.ts';
 import type { Answer } from './context.ts';
 
-/** Not executable: it is switched on when it has been written to the end. */
+/** Writes a hook that is not executable: it is switched on when its author has finished it. */
 export function newHook({ directory, name }: NewRequest): Answer {
   const path = `${directory}/${name}`;
   const shown = `'${escapeControls(path)}'`;
@@ -28,7 +28,7 @@ export function newHook({ directory, name }: NewRequest): Answer {
   };
 }
 
-/** In a comment the name is one line, whatever is in it. */
+/** A name that stays in one line of a comment, whatever is in it. */
 const skeleton = (name: string): string => `#!/bin/sh
 # ${escapeControls(name)}: say here what it does, and why.
 #

@@ -2,11 +2,12 @@
 import { loadHooks } from '../hooks/load.ts';
 import { type OutputTail, openOutputTail } from '../run/output-tail.ts';
 import { performer, type Stagehands } from '../run/perform.ts';
-import { endTraced, processId } from '../run/process-tree.ts';
+import { endTraced } from '../run/process-tree.ts';
 import type { SessionDeps } from '../session/deps.ts';
 import { sessionsDirectory } from '../session/flock.ts';
 import { openLog } from '../session/log.ts';
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
+import { processId } from '../system/proc.ts';
 import { isGoingDown } from '../system/shutdown.ts';
 import type { StatePaths } from '../types.ts';
 import type { Context } from './context.ts';

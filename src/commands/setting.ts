@@ -3,19 +3,19 @@ import type { Setting } from '../run/execute.ts';
 import type { Terminal } from '../run/terminal.ts';
 import type { State } from '../types.ts';
 
-/** Of hooks that have our own standard streams. */
+/** The setting of hooks that have our own standard streams. */
 export const hookSetting = (
   terminal: Terminal,
   ignoredSignals: readonly NodeJS.Signals[] = ignoredHangup(terminal),
 ): Setting => ({ terminal, streams: 'inherited', ignoredSignals, diesWithUs: false });
 
-/** A terminal that is there and that no standard stream is on: as under nohup(1), which ignores its hang-up. */
+/** SIGHUP where there is a terminal and no standard stream is on it: as under nohup(1), which ignores it. */
 export const ignoredHangup = ({ isThere, countsHangup }: Terminal): readonly NodeJS.Signals[] =>
   isThere && !countsHangup ? ['SIGHUP'] : [];
 
 /**
- * Whether a hang-up changes nothing. The terminal went away: before the operation that ends it; after it, what was stopped has to start
- * again.
+ * Whether a hang-up is passed over. A terminal that goes away ends the operation, but not the hooks of `post` and `error`, which start
+ * again what was stopped.
  */
 export const isSparedHangup = (signal: NodeJS.Signals, state: State, terminal: Terminal): boolean =>
   signal === 'SIGHUP' &&

@@ -69,21 +69,21 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
     { interruption: () => received && `interrupted by signal ${received}` },
   );
   const session = openSession(request, deps);
-  const conclude = (status: number): Ending => (status === 0 ? 0 : (received ?? status));
+  const end = (status: number): Ending => (status === 0 ? 0 : (received ?? status));
   try {
     return await signals.during(between, async () => {
       const pre = await session.advance('pre', request.cwd, env);
       if (pre.status === EX_TEMPFAIL) tell(describeDeferral(name));
-      if (pre.status !== 0) return conclude(pre.status);
+      if (pre.status !== 0) return end(pre.status);
       if (request.inspect !== undefined) {
         if (!isDirectory(request.inspect)) {
           await session.fail(
             `--inspect '${escapeControls(request.inspect)}' is not a directory, '${escapeControls(name)}' was not run`,
           );
-          return conclude(1);
+          return end(1);
         }
         const inspect = await session.advance('inspect', request.inspect, env);
-        if (inspect.status !== 0) return conclude(inspect.status);
+        if (inspect.status !== 0) return end(inspect.status);
       }
       session.runs(escapeControls(name));
       let passedOn: NodeJS.Signals | undefined;
@@ -104,19 +104,19 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
       const isWarning = outcome.kind === 'failed' && request.warnStatuses.includes(status);
       if (isWarning) tell(`tklbam-hooks: ${describeCommand(name, outcome)}, a warning (--warn-status)`);
       if (status === 0 || isWarning) {
-        return conclude((await session.advance('post', request.cwd, { ...env, ...more })).status);
+        return end((await session.advance('post', request.cwd, { ...env, ...more })).status);
       }
       await session.fail(describeCommand(name, outcome), more);
       // A command that ends well all the same has done its work.
       received ??= passedOn;
-      return conclude(status);
+      return end(status);
     });
   } finally {
     await deps.close();
   }
 }
 
-/** Runs the command; what ends us ends it first. */
+/** Runs the command. A signal that ends us ends the command first. */
 function runCommand(
   { words, env }: Carried,
   { cwd }: WrapRequest,
@@ -126,7 +126,7 @@ function runCommand(
   traced: Session['traced'],
   note: (signal: NodeJS.Signals) => void,
 ): Promise<Outcome> {
-  // What comes before there is a process to send it to.
+  // Signals that come before there is a process to send them to.
   const early: NodeJS.Signals[] = [];
   let send: ((signal: NodeJS.Signals) => void) | undefined;
   return signals.during(
@@ -134,12 +134,12 @@ function runCommand(
       if (isSparedHangup(signal, 'pre', terminal)) return 'ignored';
       if (ENDING.includes(signal)) note(signal);
       if (send === undefined) early.push(signal);
-      // What the terminal sends, the command gets from it too.
+      // A signal of the terminal reaches the command without us.
       else if (!terminal.isThere || !terminal.sent(signal)) send(signal);
       return 'handled';
     },
     async () => {
-      // Where there was no hook, nobody has done so yet.
+      // Not done yet where no hook was run.
       await restoreOpenFilesLimit();
       return command(words, cwd, env, {
         ignoredSignals: ignoredHangup(terminal),

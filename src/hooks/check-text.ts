@@ -5,7 +5,7 @@ import type { Environment, Finding, Header } from '../types.ts';
 import { HEAD_SIZE } from './exec-format.ts';
 import { isSecret } from './plan.ts';
 
-/** Of a finding; both texts of one line. */
+/** Reason and remedy of a finding, each of one line. */
 export interface Why {
   readonly kind: Finding['kind'];
   readonly reason: string;
@@ -22,7 +22,7 @@ export function checkText(text: string, isShell: boolean, header: Header, env: E
   ];
 }
 
-/** Lines for us behind what is read of it. */
+/** Header lines beyond the part of a file that is read for them. */
 function lateHeader(text: string): Why[] {
   const all = Buffer.from(text);
   if (all.length <= HEAD_SIZE) return [];
@@ -35,7 +35,7 @@ function lateHeader(text: string): Why[] {
   return [{ kind: 'header', reason, remedy: 'move it to the top' }];
 }
 
-/** Other interpreters than shells take them for blanks, but for the first line. */
+/** Carriage returns behind the first line: a fault in shell scripts, a blank for other interpreters. */
 function carriageReturn(text: string, isShell: boolean): Why[] {
   const lines = text.split('\n').slice(0, isShell ? undefined : 1);
   const index = lines.findIndex(line => line.endsWith('\r'));
@@ -45,7 +45,7 @@ function carriageReturn(text: string, isShell: boolean): Why[] {
   return [{ kind: 'carriage-return', reason, remedy: "sed -i 's/\\r$//' it" }];
 }
 
-/** Variables that are set, that it reads, and that it does not get. */
+/** Secrets that are set and that the hook reads, though it does not ask for secrets. */
 function secret(text: string, header: Header, env: Environment): Why[] {
   if (header.secrets) return [];
   const code = withoutComments(text);
@@ -58,7 +58,7 @@ function secret(text: string, header: Header, env: Environment): Why[] {
   }));
 }
 
-/** Whoever does something in `post` is told nothing when all fails. A comment that has the word shows that somebody thought of it. */
+/** A hook that knows `post` and not `error` is not told when the backup fails. The word in a comment shows that its author thought of it. */
 function noError(text: string): Why[] {
   if (!/(?<!\w|--)post(?![\w-])/.test(withoutComments(text)) || /\berror\b/i.test(text)) return [];
   const reason = "it knows 'post' and never 'error', which comes in its place when anything fails";
@@ -73,15 +73,15 @@ function noError(text: string): Why[] {
 
 const withoutComments = (text: string): string => text.replace(/^\s*#.*$/gm, '');
 
-/** For a header that has faults. */
+/** The finding for a header line that is not understood. */
 export const checkHeader = ({ faults }: Header): Why[] =>
   faults.map(fault => ({ kind: 'header', ...describeHeaderFault(fault) }));
 
-/** The variables of ours that there are, behind TKLBAM_HOOKS_ and TKLBAM_HOOK_. */
+/** Names of our variables, without the prefix TKLBAM_HOOKS_ or TKLBAM_HOOK_. */
 const SETTINGS = ['GRACE', 'KEEP_OUTPUT', 'KEYRING', 'LOG', 'STATE', 'TIMEOUT'];
 const TOLD = 'CALLER ERROR FAILED NAME OPERATION RESUME SESSION SIMULATE STATE STATUS VIEW'.split(' ');
 
-/** Variables that look like ours, and mean nothing: written wrong, most likely. */
+/** Variables that begin like ours and mean nothing: most likely misspelt. */
 export const unknownSettings = (env: Environment): Finding[] =>
   Object.keys(env)
     .filter(name => {

@@ -68,7 +68,7 @@ export function check(
     .filter(({ hook }) => names.length === 0 || names.includes(hook.name))
     .flatMap(({ hook, verdict }) => {
       const whys = [
-        ...ofVerdict(hook, verdict, surroundings(hook, judged, names.length > 0)),
+        ...ofVerdict(hook, verdict, circumstances(hook, judged, names.length > 0)),
         ...(verdict.kind === 'run' ? ofHook(hook, env, clockProblem) : []),
         ...(libraryProblems.get(hook.path) ?? []).map((problem): Why => ({ kind: 'library', ...problem })),
       ];
@@ -77,8 +77,8 @@ export function check(
   return [...(names.length === 0 ? unknownSettings(env) : []), ...directories, ...absent, ...found];
 }
 
-/** `fixclock` is often switched off on purpose. */
-function surroundings(hook: Candidate, judged: readonly Judged[], isAsked: boolean): Surroundings {
+/** Hooks that are often switched off on purpose: being off alone is no finding for them. */
+function circumstances(hook: Candidate, judged: readonly Judged[], isAsked: boolean): Circumstances {
   const isOf =
     (...whys: readonly Skip[]) =>
     ({ verdict }: Judged): boolean =>
@@ -94,7 +94,7 @@ function surroundings(hook: Candidate, judged: readonly Judged[], isAsked: boole
 
 const SWITCH_OFF = 'chmod -x it to disable it';
 
-function ofVerdict(hook: Candidate, verdict: Judged['verdict'], around: Surroundings): Why[] {
+function ofVerdict(hook: Candidate, verdict: Judged['verdict'], around: Circumstances): Why[] {
   switch (verdict.kind) {
     case 'run': {
       const key = verdict.expiredKey;
@@ -112,8 +112,8 @@ function ofVerdict(hook: Candidate, verdict: Judged['verdict'], around: Surround
   }
 }
 
-/** What decides whether what is ordinary is told all the same. */
-interface Surroundings {
+/** Circumstances that make an ordinary verdict, such as `disabled`, worth a finding. */
+interface Circumstances {
   /** Somebody asked for it by its name. */
   readonly isAsked: boolean;
   /** It hides a hook of the profile, as it is meant to. */
@@ -126,7 +126,7 @@ function ofSkip(
   { name, file }: Candidate,
   why: Skip,
   key: SigningKey | undefined,
-  { isAsked, isMask, isAlone }: Surroundings,
+  { isAsked, isMask, isAlone }: Circumstances,
 ): Why[] {
   const isExecutable = 'type' in file && file.type === 'file' && (file.mode & 0o111) !== 0;
   switch (why) {
@@ -233,14 +233,14 @@ function ofProgram(program: Program | undefined, env: Environment): Why[] {
 /** As env(1) finds it in the PATH that hooks have. */
 function findByEnv(name: string, env: Environment): string | undefined {
   if (!name.includes('/')) return findProgram(name, searchPath(env.PATH));
-  // One that is relative leads elsewhere each time.
+  // A relative path leads elsewhere each time.
   return name.startsWith('/') && isExecutable(name) ? name : undefined;
 }
 
-/** What the shell says of it without running it. */
+/** What `sh -n` says of a script, which it reads and does not run. */
 function ofSyntax(path: string, program: Program | undefined, env: Environment): Why[] {
   const word = interpreterWord(program);
-  // One that takes -n, and that nobody else can have changed: we are root here, and start it.
+  // A shell that takes -n, and that only root can have changed: root starts it here.
   if (word === undefined || !isShell(program)) return [];
   const file = word.startsWith('/') ? word : findByEnv(word, env);
   if (file === undefined || !isExecutable(file) || pathRefusal(file) !== undefined) return [];
@@ -254,7 +254,7 @@ function ofSyntax(path: string, program: Program | undefined, env: Environment):
     maxBuffer: 1 << 20,
   });
   if (status === 0) return [];
-  // Behind the path, which may have line breaks of its own.
+  // The message follows the path, which may have line breaks of its own.
   const [said = ''] = (stderr ?? '').replaceAll(`${path}: `, '').trim().split('\n');
   const reason = `${basename(file)} -n says: ${escapeControls(said)}`;
   return [{ kind: 'syntax', reason, remedy: `correct that, or ${SWITCH_OFF}` }];
@@ -270,7 +270,7 @@ function interpreterWord(program: Program | undefined): string | undefined {
   return program?.kind === 'script' ? decodeBytes(program.interpreter) : undefined;
 }
 
-/** Undefined if it is not env that runs it. */
+/** What env(1) is asked to run; undefined if the interpreter is not env. */
 function envLine(program: Program | undefined): EnvLine | undefined {
   if (program?.kind !== 'script' || basename(program.interpreter) !== 'env') return undefined;
   return parseEnvLine(decodeBytes(program.argument));

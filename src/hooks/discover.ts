@@ -21,7 +21,7 @@ export function discover(source: HookSource): Listing {
   const mounts = userMounts();
   const path = encodeBytes(source.directory);
   const { ancestorDirs } = resolvePath(path, mounts);
-  // Its owner could have us wait for ever.
+  // A file system of a user's: its owner could have us wait for ever.
   const isForeign = ancestorDirs.some(directory => 'mountedBy' in directory);
   // Buffers: a name that is not UTF-8 cannot be seen in any other way.
   const names = attempt(() =>
@@ -73,7 +73,7 @@ function candidate(
   };
 }
 
-/** As far as the kernel follows them, and they can be followed. */
+/** The chain of interpreters, as far as the kernel would follow it and we can. */
 function interpretersOf(program: Program | undefined, load: LoadInterpreter): Interpreter[] {
   const chain: Interpreter[] = [];
   let raw = program?.kind === 'shell-text' ? '/bin/sh' : wanted(program);
@@ -95,7 +95,7 @@ function wanted(program: Program | undefined): string | undefined {
 }
 
 function loadInterpreter(raw: string, name: InterpreterName, mounts: Mounts): Interpreter {
-  // One that is relative leads elsewhere each time.
+  // A relative path leads elsewhere each time.
   const { file, ancestorDirs } = raw.startsWith('/')
     ? resolvePath(raw, mounts)
     : { file: { error: 'ENOENT' }, ancestorDirs: [] };
@@ -117,7 +117,7 @@ function head(path: Buffer): { readonly program: Program; readonly header: Heade
     try {
       const read = (offset: number, size: number): Buffer => {
         const buffer = Buffer.alloc(size);
-        // What a header says may be anything.
+        // An ELF header may name any offset.
         const isThere = Number.isSafeInteger(offset);
         return buffer.subarray(0, isThere ? readSync(fd, buffer, 0, size, offset) : 0);
       };
@@ -142,7 +142,7 @@ function access(path: Buffer): string {
   return error === '' ? 'ok' : error;
 }
 
-/** The value, or the name of the errno that stood in its way. */
+/** What `work` returns, or the name of the errno that it failed with. */
 function attempt<T>(look: () => T): { readonly value: T | undefined; readonly error: string } {
   try {
     return { value: look(), error: '' };

@@ -5,7 +5,7 @@ export type EnvLine =
   | { readonly kind: 'program'; readonly name: string }
   /** Options for the interpreter too, which without -S are part of its name. */
   | { readonly kind: 'one-word'; readonly text: string }
-  /** Nothing that can be told without being env. */
+  /** Only env itself could tell what it would run. */
   | { readonly kind: 'unknown' };
 
 /** `-S`, alone or behind other options that take no argument, or in long. */
@@ -22,7 +22,7 @@ export function parseEnvLine(argument: string): EnvLine {
       : { kind: 'program', name: argument };
   }
   const rest = argument.slice(option.length);
-  // It has quotes, escapes and variables of its own.
+  // -S has quotes, escapes and variables of its own.
   if (/["'\\$#]/.test(rest)) return { kind: 'unknown' };
   const words = rest.split(/\s+/).filter(word => word !== '');
   for (let word = words.shift(); word !== undefined; word = words.shift()) {

@@ -7,7 +7,7 @@ const LONGEST_LINE = 255;
 /** How many files the kernel goes through to find the one that it runs (exec_binprm() of fs/exec.c): hook, interpreters, program. */
 export const MOST_FILES = 6;
 
-/** Of limits.h, the NUL at the end among them. */
+/** PATH_MAX of limits.h, the NUL at the end among them. */
 const PATH_MAX = 4096;
 
 type Read = (offset: number, size: number) => Buffer;

@@ -12,7 +12,7 @@ export const NO_HEADER: Header = {
   faults: [],
 };
 
-/** A line that was meant, and is none: the colon or a letter is missing, or the program's name is written in another way. */
+/** A line that was meant as a header and is none: the colon is missing, or the program's name is misspelt. */
 const NEAR_MISS =
   /^\s*[#;/]+\s*tklbam[-_ ]?hooks?\s*[:=]?\s+(?:(?:timeout|failure|secrets)\s*[=:]|always\s*$)/i;
 

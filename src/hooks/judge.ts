@@ -65,7 +65,7 @@ export function judgeListings(
 
 export function judge(hook: Candidate, by: Judge): Verdict {
   if (isPassedOver(hook.name)) return { kind: 'skip', why: 'name' };
-  // By its text, since a chroot may have no /dev/null for it to lead to. As systemd masks a unit.
+  // A mask, as systemd has it for units: told by the text of the link, since a chroot may have no /dev/null.
   if (hook.link === '/dev/null') return { kind: 'skip', why: 'masked' };
   if ('error' in hook.file) {
     const refusal = findRefusal(undefined, hook.ancestorDirs, by.uid);
@@ -99,7 +99,7 @@ export function judgeSignature(signature: Signature): Verdict {
   }
 }
 
-/** Of what runs it. A set-id bit does not matter there: the kernel gives nobody more than root has. */
+/** The refusal of an interpreter or loader. Set-id bits do not matter there: the kernel gives nobody more than root has. */
 function findInterpreterRefusal({ interpreters }: Candidate, uid: number): Refusal | undefined {
   for (const { file, ancestorDirs, path, role, of } of interpreters) {
     const own = 'error' in file ? undefined : { uid: file.uid, mode: file.mode & 0o777 };
@@ -150,7 +150,7 @@ function findDefect(hook: Candidate, file: FileFacts, by: Judge): Defect | undef
   }
 }
 
-/** Of the first of them that keeps the kernel from going on. It then says ENOEXEC for some, and execvp(3) would have a shell read the hook. */
+/** The defect of the first interpreter that stops the kernel. For some it says ENOEXEC, at which execvp(3) would have a shell read the hook. */
 function findInterpreterDefect({ interpreters }: Candidate, by: Judge): Defect | undefined {
   for (const each of interpreters) {
     const fault = findFault(each, by);
@@ -180,7 +180,7 @@ function findFault(
         : { kind: 'architecture', machine: program.machine };
     case 'script':
       return role === 'interpreter' ? undefined : { kind: 'no-program' };
-    // As for the hook.
+    // An interpreter that cannot be read may still be run, as a hook may.
     case 'unreadable':
     case undefined:
       return undefined;

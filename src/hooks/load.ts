@@ -9,7 +9,7 @@ export async function loadHooks(settings: HookSettings, by: Judge): Promise<Load
     verdict.kind === 'run' && hook.source.kind === 'profile';
   if (!judged.some(isFromAfar)) return { listings, judged };
 
-  // Here, not above: few appliances have profile hooks.
+  // Imported here, not above: few appliances have profile hooks.
   const { verifier } = await import('./signature.ts');
   const verify = verifier(settings.keyrings, by.uid);
   const checked = judged.map(

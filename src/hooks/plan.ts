@@ -20,7 +20,7 @@ import type {
   Warning,
 } from '../types.ts';
 
-/** What tklbam sets for its own interpreter, and none of a hook's may see. */
+/** What tklbam sets for its own interpreter, and a hook's must not see. */
 const WITHHELD = ['PYTHONPATH', 'PYTHONHOME'];
 
 /**
@@ -112,7 +112,7 @@ export const CALLER_TAG = 'TKLBAM_HOOK_CALLER';
 export const processTag = ({ env }: Step): string[] =>
   ['OPERATION', 'STATE', 'NAME', 'SESSION'].map(each => `TKLBAM_HOOK_${each}=${env[`TKLBAM_HOOK_${each}`]}`);
 
-/** What the hook asks for, else what all have. Undefined for none. */
+/** The time limit that the hook asks for, else that of all hooks. Undefined for none. */
 export function timeLimit({ header }: Candidate, timeoutMs: number | undefined): number | undefined {
   return (header.timeoutMs ?? timeoutMs) || undefined;
 }
@@ -144,14 +144,14 @@ const isSkip = (verdict: Verdict): boolean => verdict.kind === 'skip';
 function hookEnvironment({ operation, state }: HookEvent, env: Environment, session: string): Environment {
   const base: Record<string, string> = { ...env };
   for (const name of [...WITHHELD, CALLER_TAG, 'TKLBAM_HOOK_ERROR', 'TKLBAM_HOOK_FAILED']) delete base[name];
-  // What is relative would be taken from wherever the hook is run, which may be in what is being restored.
+  // Programs would be taken from wherever the hook is run, which may be in what is being restored.
   for (const name of CODE_PATHS) {
     const list = absolute(base[name]).join(':');
     if (list === '') delete base[name];
     else base[name] = list;
   }
   for (const name of CODE_FILES) if (!base[name]?.startsWith('/')) delete base[name];
-  // Of the command that `wrap` ran, which no caller can know before.
+  // The status of wrap's COMMAND, which no caller can know before.
   if (state !== 'post' && state !== 'error') delete base.TKLBAM_HOOK_STATUS;
   return {
     ...base,

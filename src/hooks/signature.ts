@@ -44,7 +44,7 @@ export function verifier(
   };
 }
 
-/** Once, and not by gpgv: what a link leads to may become a FIFO, which gpgv would wait for. */
+/** Reads a file once for gpgv: a link that gpgv followed itself might lead to a FIFO by then, which it would wait for. */
 function readSignature(path: string): Buffer | Signature {
   const { file, ancestorDirs } = resolvePath(encodeBytes(path));
   if (ancestorDirs.some(directory => 'mountedBy' in directory)) {
@@ -109,7 +109,7 @@ function verify(gpgv: string, keyrings: readonly string[], signature: Buffer, fi
     timeout: 60_000,
     killSignal: 'SIGKILL',
   });
-  // It need not have read all that it was sent. Any other error, or a signal, says nothing of the signature.
+  // EPIPE: gpgv need not read all that it is sent. Any other error, or a signal, says nothing of the signature.
   const code = signal ?? (error !== undefined && 'code' in error ? String(error.code) : null);
   if (code !== null && code !== 'EPIPE') {
     return bad(`gpgv could not check its signature (${code})`, 'try gpgv by hand');
@@ -161,7 +161,7 @@ function seconds(time: string | undefined): number {
   return Date.parse(`${date.replace(/(..)(..)$/, '-$1-$2')}T${hours}:${minutes}:${rest}Z`) / 1000;
 }
 
-/** As `date -u +%F` has it; empty for what is no time. */
+/** A date as `date -u +%F` prints it; empty for what is no time. */
 function dateOf(time: string | undefined): string {
   const ms = seconds(time) * 1000;
   return time !== undefined && Math.abs(ms) < 8.64e15 ? new Date(ms).toISOString().slice(0, 10) : '';

@@ -58,7 +58,7 @@ function changeMode(hook: Candidate, how: string, change: (mode: number) => numb
   if (file.type !== 'file') return failed(path, 'it is no file', "see 'tklbam-hooks list'");
   if (change(file.mode) === file.mode) return { kind: 'already', path, how: `is ${how}` };
   return attempt(path, how, () => {
-    // The very file, should the name lead elsewhere by now.
+    // By descriptor: the name may lead elsewhere by now.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       fchmodSync(fd, change(fstatSync(fd).mode & 0o7777));

@@ -39,7 +39,7 @@ export function readSettings(
   }
 }
 
-/** Pure. `path` is for what is told. */
+/** Pure. `path` is for messages. */
 export function parseSettings(path: string, text: string, rules: Readonly<Record<string, Rule>>): Settings {
   const { values, warnings } = parseDefaults(text);
   const at = (line: number | undefined): string =>
@@ -65,7 +65,7 @@ export function parseSettings(path: string, text: string, rules: Readonly<Record
   return { values: Object.fromEntries(set), problems: [...malformed, ...wrong] };
 }
 
-/** The last that sets it, counted from 1. */
+/** The line that sets a name last, counted from 1. */
 function lineOf(text: string, name: string): number | undefined {
   const index = text
     .split('\n')

@@ -36,7 +36,7 @@ export interface Message {
 export const messageLine = ({ kind, text }: Message): string =>
   `${kind === 'error' ? 'HookError' : 'tklbam-hooks'}: ${text}`;
 
-/** Of a result; undefined for a success, and for a failure in `error`, of which the session tells what comes of it. */
+/** The message for a result; undefined for a success, and for a failure in `error`, which the session tells itself. */
 export function describeResult(plan: Plan, result: Result): Message | undefined {
   const { outcome, step } = result;
   if (outcome.kind === 'succeeded') return undefined;
@@ -58,7 +58,7 @@ export function describeResult(plan: Plan, result: Result): Message | undefined 
   return hookError(step.hook, plan.event, `${describeOutcome(outcome, step.hook)}${rest}`);
 }
 
-/** For a signal that came while no hook was running. */
+/** The message for a signal that came while no hook was running. */
 export const describeInterruption = (signal: string): Message => ({
   kind: 'error',
   text: `interrupted by signal ${signal}, no further hook was run`,
@@ -92,7 +92,7 @@ export function resultEntry({ step, outcome, durationMs }: Result): ResultEntry 
   };
 }
 
-/** What was wrong before anything ran. */
+/** The message for what was wrong before anything ran. */
 export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure): Message {
   const others = stopAtFailure ? 'no hook was run' : 'the other hooks were run';
   switch (failure.kind) {
@@ -172,7 +172,7 @@ export function showName({ name, bytes }: Candidate): string {
   return text.replace(/[\x80-\xff]/g, byte => `\\x${byte.charCodeAt(0).toString(16)}`);
 }
 
-/** For `--verbose`. */
+/** How a result is told with `--verbose`. */
 export function describeProgress(result: Result): string {
   const seconds = (result.durationMs / 1000).toFixed(1);
   return `tklbam-hooks: '${showPath(result.step.hook)}' ${describeOutcome(result.outcome, result.step.hook)} after ${seconds} s`;

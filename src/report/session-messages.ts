@@ -7,11 +7,11 @@ import { commandStatus, EX_TEMPFAIL, NOT_FOUND } from './exit-status.ts';
 import { describeOutcome } from './messages.ts';
 import { reason } from './verdicts.ts';
 
-/** For the command that `wrap` did not run, since a hook puts it off. */
+/** Why `wrap` did not run its command: a hook puts it off. */
 export const describeDeferral = (command: string): string =>
   `tklbam-hooks: not now (status ${EX_TEMPFAIL}), '${escapeControls(command)}' was not run`;
 
-/** How the command that `wrap` ran has failed. */
+/** How wrap's command failed. */
 export function describeCommand(command: string, outcome: Outcome): string {
   const name = `'${escapeControls(command)}'`;
   if (outcome.kind === 'failed') return `${name} exited with status ${outcome.status}`;
@@ -19,7 +19,7 @@ export function describeCommand(command: string, outcome: Outcome): string {
   return `${name} could not be started: it is not in PATH, or its interpreter is missing`;
 }
 
-/** An exception of ours, for those who are told `error` all the same. */
+/** TKLBAM_HOOK_ERROR where an exception of ours ends the session. */
 export const describeBug = (bug: unknown): string =>
   `tklbam-hooks itself failed: ${escapeControls(bug instanceof Error ? bug.message : String(bug))}`;
 
@@ -73,7 +73,7 @@ const AGAIN = 'it is told again';
 const lastResort = (operation: Operation): string =>
   `see to what it does by hand, then 'tklbam-hooks recover --forget ${operation}'`;
 
-/** For a hook that is owed `error` and cannot be told. */
+/** The message for a hook that is owed `error` and cannot be started. */
 export function describeUntold(path: string, verdict: Verdict | undefined): string {
   const why =
     verdict === undefined
@@ -82,7 +82,7 @@ export function describeUntold(path: string, verdict: Verdict | undefined): stri
   return `tklbam-hooks: '${escapeControls(path)}' was started, and cannot be told what went wrong: ${why}; it stays owed`;
 }
 
-/** For what was told as often as can be. */
+/** The messages for hooks that failed `error` too often to be told again. */
 export const describeExhausted = (record: SessionRecord): string[] =>
   owing(record)
     .filter(({ attempts }) => attempts >= MOST_ATTEMPTS)
@@ -120,7 +120,7 @@ export function describeHolder(operation: Operation, record: SessionRecord | und
 /** As POSIX writes a zone, `CET-1CEST`: Node.js knows the names of zones alone, and takes that for UTC. */
 const POSIX_ZONE = /^:?(?:[A-Za-z]{3,}|<[^>]+>)[-+]?\d/;
 
-/** As `date '+%F %T'` has it. */
+/** Local time as `date '+%F %T'` prints it. */
 export function localTime(iso: string): string {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return escapeControls(iso);

@@ -13,7 +13,7 @@ interface Last extends SessionEntry {
 /** What becomes of a session after its end. */
 const LATER: readonly string[] = ['owing', 'settled', 'forgotten'];
 
-/** Of each operation that has any, `entries` being oldest first. */
+/** The last session of each operation that has any; `entries` are oldest first. */
 function lastOfEach(entries: readonly LogEntry[]): Last[] {
   const operations: readonly Operation[] = ['backup', 'restore'];
   return operations.flatMap(operation => {
@@ -71,7 +71,7 @@ function describeUnfinished(each: Unfinished): string {
   }
 }
 
-/** Rows for hooks that did nothing wrong; what is above is counted. */
+/** The most rows for hooks that did nothing wrong; further ones are counted. */
 const MOST_ROWS = 12;
 
 function describeLast({ operation, time, seconds, outcome, error, hooks }: Last, now: Date): string {
@@ -109,10 +109,10 @@ function hookRow(
   return { isBad, text: `${isBad ? '!' : ' '} ${escapeControls(name)}: ${states.join('; ')}\n${said}` };
 }
 
-/** Of what a failed hook said; the log has more. */
+/** The most lines of a failed hook's output; the log has more. */
 const MOST_LINES = 5;
 
-/** In the largest unit that it has at least two of. */
+/** An age in the largest unit that it has at least two of. */
 function ago(ms: number): string {
   const units = [
     ['d', 86_400_000],

@@ -171,7 +171,7 @@ export function describeRefusal(refusal: Refusal, hook: Candidate | undefined): 
   return { reason, remedy: `${remedy}, ${disable(hook)}` };
 }
 
-/** Of a hooks directory, or any other file or directory of ours. */
+/** Reason and remedy for a hooks directory, or any other file or directory of ours. */
 export function describePathRefusal(refusal: Refusal, path: string): Advice {
   const it = quote(path);
   return describe(refusal, { it, object: it, directory: path, move: 'use another directory', where: '' });
@@ -208,7 +208,7 @@ function describe(refusal: Refusal, { it, object, directory, move, where }: Subj
         return { reason: `${it} is writable by ${who}`, remedy: `chmod go-w ${object}` };
       }
       const shown = quote(refusal.directory);
-      // Sticky, or with a group that is handed down: made to be shared.
+      // Sticky or set-group-ID: a directory that is made to be shared.
       const isShared = (refusal.mode & 0o3000) !== 0 && refusal.directory !== directory;
       return {
         reason: `${shown} is writable by ${who}${where}`,
@@ -250,7 +250,7 @@ export function describeSkip(why: Skip, key: SigningKey | undefined): string {
 export const describeExpiredKey = ({ id, date }: SigningKey): string =>
   `is signed with key ${escapeControls(id)}, which has expired since, on ${date}`;
 
-/** Of a line in a hook's comments. */
+/** Reason and remedy for a header line in a hook's comments. */
 export const describeHeaderFault = ({ line, text }: { line: number; text: string }): Advice => ({
   reason: `line ${line}: cannot read '${escapeControls(text)}', so the line is not used`,
   remedy: `it takes ${HEADER_WORDS}`,
@@ -258,7 +258,7 @@ export const describeHeaderFault = ({ line, text }: { line: number; text: string
 
 const HEADER_WORDS = 'timeout=DURATION, failure=warn, always, secrets=yes';
 
-/** Undefined for one that runs. */
+/** Undefined for a hook that runs. */
 export function reason(verdict: Verdict, hook: Candidate | undefined): string | undefined {
   const join = ({ reason, remedy }: Advice): string => `${reason} (${remedy})`;
   switch (verdict.kind) {

@@ -63,7 +63,7 @@ export function callerProcesses(caller: ProcessId): CallerProcesses {
     isEmpty: async () => (await members()).length === 0,
     signal: async (...names) => {
       for (const each of await members()) {
-        // The pid may have gone to a stranger since.
+        // Checked again: the pid may be a stranger's by now.
         if (stat(each.pid)?.start !== each.start) continue;
         for (const name of names) send(each.pid, name);
       }
@@ -72,7 +72,7 @@ export function callerProcesses(caller: ProcessId): CallerProcesses {
   return { note, end: graceMs => end(tree, 'SIGTERM', graceMs, new AbortController().signal) };
 }
 
-/** Those of the caller's own session are asked: nobody else can put a process into it. */
+/** Processes of the caller's own session: nobody else can put one into it. */
 const PATIENCE_MS = 1000;
 
 function descendants(roots: readonly number[], all: ReadonlyMap<number, Stat>): Stat[] {

@@ -11,9 +11,9 @@ export interface Cgroup {
   readonly path: string;
   /** Whether any process is in it, zombies apart. */
   readonly isPopulated: () => boolean;
-  /** Also those in the cgroups below it. */
+  /** Pids in it and in the cgroups below it. */
   readonly members: () => readonly number[];
-  /** Sends them to each, and none can fork or end meanwhile. */
+  /** Sends the signals to each process; none can fork or end meanwhile. */
   readonly signal: (signals: readonly NodeJS.Signals[]) => void;
   /** What is left goes to the cgroup that it would have been in without us, and ours is removed. */
   readonly release: () => void;
@@ -36,7 +36,7 @@ export function makeCgroup(): Cgroup | undefined {
   return cgroup(path);
 }
 
-/** One that was made by a process that is gone; undefined if it is gone too. */
+/** The cgroup that a process which is gone has made; undefined if it is gone too. */
 export const openCgroup = (path: string): Cgroup | undefined =>
   NAME.test(path) && read(`${path}/cgroup.events`) !== '' ? cgroup(path) : undefined;
 
@@ -60,7 +60,7 @@ export function spawnInside<T>(
 }
 
 const PREFIX = 'tklbam-hooks-';
-/** With the pid and the start of its maker. */
+/** Names of our cgroups: pid and start of the maker are in them. */
 const NAME = new RegExp(`/${PREFIX}(\\d+)-(\\d+)-\\d+$`);
 let count = 0;
 
@@ -78,7 +78,7 @@ function cgroup(path: string): Cgroup {
     },
     release: () => {
       const home = homeOf(path);
-      // What forks may have been missed.
+      // Read again: a fork may have been missed.
       for (let round = 0; round < RELEASE_ROUNDS; round++) {
         const left = pids(path);
         if (left.length === 0) break;
@@ -106,10 +106,10 @@ function frozen(path: string, work: () => void): void {
 
 const FREEZE_MS = 50;
 
-/** Of a hook that calls us, those of its hooks are below it. */
+/** Pids in the cgroup, and in those below it: a hook that calls us has its own hooks there. */
 const members = (path: string): number[] => [path, ...below(path)].flatMap(pids);
 
-/** Those of other namespaces have no number here. */
+/** Pids of a list; processes of other namespaces are 0 in it. */
 const pids = (path: string): number[] =>
   read(`${path}/cgroup.procs`)
     .split('\n')
@@ -122,7 +122,7 @@ const below = (path: string): string[] =>
     .map(each => `${path}/${each.name}`)
     .flatMap(each => [each, ...below(each)]);
 
-/** Those below it first. One that holds a process stays. */
+/** Removes a cgroup, those below it first. One that holds a process stays. */
 function remove(path: string): void {
   for (const each of [path, ...below(path)].toReversed()) attempt(() => rmdirSync(each));
 }
@@ -154,7 +154,7 @@ function ownCgroup(): string | undefined {
 
 const homeOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
-/** 0 is ourselves. */
+/** Moves a process into the cgroup; 0 is ourselves. */
 const move = (pid: number, path: string): boolean => write(`${path}/cgroup.procs`, String(pid));
 
 const read = (path: string): string => attempt(() => readFileSync(path, 'utf8')) ?? '';

@@ -3,14 +3,14 @@ import { accessSync, constants, openSync, statSync } from 'node:fs';
 import { attempt, errnoOf } from '../system/errno.ts';
 import type { Defect } from '../types.ts';
 
-/** Our own when we started. Where its name is not UTF-8, what Node.js makes of it leads nowhere: then it is kept open. */
+/** Our working directory at the start. If its name is not UTF-8, Node.js' form of it leads nowhere: then it is kept open. */
 const own = attempt(() => process.cwd());
 const fd =
   own?.includes('\ufffd') === true
     ? attempt(() => openSync('.', constants.O_RDONLY | constants.O_DIRECTORY))
     : undefined;
 
-/** What leads a child to it. */
+/** A name of the directory that a child can be started in. */
 export const startIn = (directory: string): string =>
   fd !== undefined && directory === own ? `/proc/self/fd/${fd}` : directory;
 

@@ -66,7 +66,7 @@ async function run(
   traced: Observer['traced'],
   tail: OutputTail | undefined,
 ): Promise<Result> {
-  // Here, not above: a run without hooks need not load it.
+  // Imported here, not above: a run without hooks need not load it.
   const { execa } = await import('execa');
   const { terminal } = setting;
   const [, state] = step.args;
@@ -116,11 +116,11 @@ async function run(
   if (stop.aborted) interrupt();
   const ended = child.then(({ exitCode, signal, code }) => outcome(exitCode, signal, code, step.cwd));
   const first = await Promise.race([ended, stopped.promise]);
-  // By somebody else, who has left what it had started: work that was cut off, and that nobody waits for.
+  // Killed by somebody else: what the hook had started is work that was cut off, and nobody waits for it.
   if (first.kind === 'killed') stopWith(first, 'SIGTERM');
   clearTimeout(timer);
   ending.abort();
-  // Its process may have ended before the rest; or not at all, if it cannot be killed, and then nobody waits for it any more.
+  // The first process may have ended before its descendants; or not at all, if it cannot be killed: then it is not waited for.
   const last = isStopping ? await stopped.promise : first;
   child.nodeChildProcess.unref();
   release();
@@ -130,7 +130,7 @@ async function run(
 
 type Output = 'ignore' | 1 | 2;
 
-/** Of a hook. What has to start again what was stopped must not fail because nobody is there any more to read what it says. */
+/** The standard streams of a hook. In `error`, a dead output is replaced: a service must start again though nobody reads the output. */
 function streams(
   { streams }: Setting,
   state: State,

@@ -44,7 +44,7 @@ export async function restoreOpenFilesLimit(): Promise<void> {
       }),
     );
     if (child === undefined) return resolve();
-    // Where it cannot be had, hooks run with the higher one.
+    // Without prlimit(1), hooks run with the higher limit.
     child.on('error', () => resolve());
     child.on('exit', () => resolve());
   });

@@ -6,7 +6,7 @@ import { escapeControls } from '../cli/text.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
 import { findHelper, HELPER_ENV } from '../system/which.ts';
 
-/** Of what a hook writes, in bytes, and then in characters when controls are escaped. */
+/** The most that is kept of what a hook writes: in bytes, and again in characters when controls are escaped. */
 const MOST_BYTES = 4096;
 
 export interface OutputTail {
@@ -67,7 +67,7 @@ export function openOutputTail(
       drain();
       const text = kept.toString().trimEnd().split('\n').map(escapeControls).join('\n');
       const end = text.slice(-MOST_BYTES);
-      // Where the beginning is lost, the first line is half of one.
+      // The beginning was dropped: the first line is half of one.
       const isCut = dropped || end.length < text.length;
       [kept, dropped] = [Buffer.alloc(0), false];
       return isCut ? end.slice(end.indexOf('\n') + 1) : end;

@@ -20,9 +20,9 @@ export interface Stagehands {
   readonly signals: Signals;
   /** What a signal does while hooks of that state run. */
   readonly reaction: (signal: NodeJS.Signals, state: State) => Reaction;
-  /** Aborted when nobody waits any more for what stands before the operation. */
+  /** Aborted when the caller is gone, so that `pre` and `inspect` are of no use any more. */
   readonly callerGone?: AbortSignal;
-  /** Whether the first error is told by whoever asked, since it gets it as an answer. */
+  /** Whether the caller prints the first error itself, since it gets it as an answer. */
   readonly isAnswered?: () => boolean;
   /** Opens what keeps the end of the hooks' standard error; at most once, before the first hook. */
   readonly openTail?: () => OutputTail | undefined;

@@ -1,9 +1,9 @@
 // All that a hook or a command started: found, and ended.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isObject, isStrings } from '../system/json.ts';
+import { bootId } from '../system/machine.ts';
 import {
   addDescendants,
-  bootId,
   lineage,
   processes,
   processId,
@@ -15,8 +15,6 @@ import {
 import type { Trace } from '../types.ts';
 import { type Cgroup, makeCgroup, openCgroup, spawnInside } from './cgroup.ts';
 import { tagged } from './tagged.ts';
-
-export { bootId, isAlive, processId } from '../system/proc.ts';
 
 export interface Tree {
   /** Whether nothing is left of it, zombies apart. */
@@ -119,7 +117,7 @@ function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): 
       if (leader !== null) sendAll(hasOwnGroup ? -leader.pid : leader.pid);
       return;
     }
-    // Before any is signalled: one that ends leaves its children to others.
+    // Looked for before any is signalled: the children of one that ends get another parent.
     const found = await members(all);
     const inside = new Set(cgroup?.members());
     cgroup?.signal(names);
@@ -128,7 +126,7 @@ function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): 
     if (group !== undefined) sendAll(-group);
     for (const each of found) {
       if (inside.has(each.pid) || each.group === group) continue;
-      // The pid may have gone to a stranger since.
+      // Checked again: the pid may be a stranger's by now.
       if (stat(each.pid)?.start === each.start) sendAll(each.pid);
     }
   };
@@ -152,14 +150,14 @@ function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): 
       return true;
     },
     signal: async (...names) => {
-      // So that none forks while its kin are looked for.
+      // Stopped, so that none forks while its descendants are looked for.
       if (names.includes('SIGKILL') && cgroup === undefined) await deliver(['SIGSTOP']);
       await deliver(names);
     },
   };
 }
 
-/** How often nothing is to be seen before it is believed. */
+/** How many empty looks at /proc in a row mean that nothing is left. */
 const LOOKS = 3;
 const LOOK_AGAIN_MS = 10;
 
@@ -211,9 +209,9 @@ export async function end(
   graceMs: number,
   hurry: AbortSignal,
 ): Promise<void> {
-  // What is stopped would not hear the first.
+  // A stopped process acts on TERM only when it is continued.
   await signal(...(first === undefined ? [] : [first]), 'SIGCONT');
-  // Not by the clock, which hooks set.
+  // By uptime, not by the clock, which hooks set.
   const deadline = performance.now() + graceMs;
   while (performance.now() < deadline && !hurry.aborted) {
     const lookedAt = performance.now();

@@ -5,7 +5,7 @@ import { decodeBytes } from '../system/bytes.ts';
 import { attempt } from '../system/errno.ts';
 import type { Environment } from '../types.ts';
 
-/** Of our own process, a character for each byte (latin1): as we were started, not as Node.js has it. Empty without /proc. */
+/** Our own arguments or environment as the kernel has them, a character for each byte (latin1). Empty without /proc. */
 export interface RawWords {
   readonly argv: readonly string[];
   readonly environ: readonly string[];
@@ -17,7 +17,7 @@ export function readRawWords(): RawWords {
   return { argv: read('cmdline'), environ: read('environ') };
 }
 
-/** What is to be started in place of a program. */
+/** The words and environment to start in place of the program's own. */
 export interface Carried {
   readonly words: readonly [string, ...string[]];
   readonly env: Environment;
@@ -53,7 +53,7 @@ export function carryRawWords(
   const isKnown = args.every((arg, index) => !isLossy(arg) || decodeBytes(own[index] ?? '') === arg);
   if (!isKnown || entries.includes(undefined)) return undefined;
 
-  // perl itself obeys some that begin so.
+  // perl(1) obeys variables that begin with PERL.
   const isPerls = (name: string): boolean => name.startsWith('PERL');
   const plain = Object.entries(env).filter(
     ([name, value]) => !isPerls(name) && !isLossy(name) && !isLossy(value),

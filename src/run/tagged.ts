@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 
-/** Of an environment: execve(2) allows less, with the usual limit on the stack. */
+/** The most bytes of an environment that are read: execve(2) allows less, with the usual limit on the stack. */
 const MOST_BYTES = 4 << 20;
 const READERS = 8;
 
@@ -38,7 +38,7 @@ function bears(pid: number, entries: readonly string[], limit: AbortSignal): Pro
     env: {},
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  // Without descriptors left there is none.
+  // No descriptors are left.
   const output: Readable | undefined = child.stdout;
   return new Promise(resolve => {
     // An entry may begin in one piece and end in the next.

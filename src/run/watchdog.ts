@@ -11,8 +11,8 @@ import { endTraced, isTrace } from './process-tree.ts';
 /**
  * Reads a line `DEADLINE PID START CGROUP ORPHAN` before a hook starts and one when it has, an empty one after it; the deadline is in
  * seconds of uptime, since hooks set the clock. At the end of input, if a hook was running, it waits for the end of its first process, or of
- * its cgroup if the runner was killed before it knew that process, or for the deadline, and then has the hook ended by the program that its arguments name. All else comes by the pipe: arguments are for everyone
- * to read.
+ * its cgroup if the runner was killed before it knew that process, or for the deadline, and then has the hook ended by the program that
+ * its arguments name. All else comes by the pipe: arguments are for everyone to read.
  */
 export const SCRIPT = `
 while read -r line; do hook=$line; done
@@ -65,7 +65,7 @@ export function watchdog(): Watchdog | undefined {
       const orphan: Orphan = { trace, graceMs };
       const deadline = Math.ceil(now + timeoutMs / 1000);
       // JSON has no line breaks, and neither blanks at its ends.
-      // One with a blank in it could not be told from the rest.
+      // A cgroup with a blank in its name could not be told from the rest of the line.
       const cgroup = /^\S+$/.test(trace.cgroup ?? '') ? trace.cgroup : '-';
       const first = `${leader?.pid ?? 0} ${leader?.start ?? 0}`;
       pipe.write(`${deadline} ${first} ${cgroup} ${JSON.stringify(orphan)}\n`);
@@ -74,7 +74,7 @@ export function watchdog(): Watchdog | undefined {
   };
 }
 
-/** Its standard input. */
+/** The standard input of the watchdog. */
 function open(): Socket | undefined {
   // A single executable has its own path there.
   const program = process.execPath === process.argv[1] ? [] : process.argv.slice(1, 2);

@@ -30,7 +30,7 @@ export interface Lock {
   readonly close: () => void;
 }
 
-/** Of util-linux, which is essential in Debian. */
+/** flock(1) of util-linux, which is essential in Debian. */
 
 /** Where the records of sessions are, below the state directory. Dumps beside it are to be backed up, and it is not. */
 export const sessionsDirectory = (stateDirectory: string): string => `${stateDirectory}/sessions`;
@@ -62,7 +62,7 @@ export function lock(
     if (status === 0 && isStill(fd, path)) return holder(path, fd, purpose);
     closeSync(fd);
     if (status === 1) return undefined;
-    // A signal that was meant for us, and for all of our process group. We shall hear of it when we have the lock.
+    // flock(1) died of a signal to our whole process group. It is delivered to us too, and acted upon once we have the lock.
     if (signal !== null && ++kills < 3) continue;
     if (status !== 0) throw error ?? new Error(`${flock} ended with ${signal ?? `status ${status}`}`);
   }
@@ -77,7 +77,7 @@ const CACHE_TAG = `Signature: 8a477f597d28d172789f06886806bc55
 # Records of backup and restore sessions that are not over (tklbam-hooks(8)): of no use in a backup.
 `;
 
-/** Not with those above it: Node.js tries for ever to make one where there can be none, as in /proc. */
+/** Makes the state directory, not its parents: Node.js' recursive mkdir tries for ever below /proc. */
 function makeDirectories(stateDirectory: string): void {
   makeDirectory(stateDirectory);
   const sessions = sessionsDirectory(stateDirectory);
@@ -89,7 +89,7 @@ function makeDirectories(stateDirectory: string): void {
   });
 }
 
-/** Whether it was not there. */
+/** Makes a directory; whether it was not there. */
 function makeDirectory(path: string): boolean {
   try {
     mkdirSync(path, { mode: 0o700 });
@@ -117,7 +117,7 @@ interface Note {
 function holder(path: string, fd: number, given: Purpose): Lock {
   const left = readNote(path)?.trace;
   let purpose = given;
-  // It is of use only until the next boot, and only if we are killed: neither worth an fsync nor a failure.
+  // The note is of use only until the next boot, and only if we are killed: worth neither an fsync nor a failure.
   const write = (trace: Trace | undefined): void => {
     attempt(() => writeSync(fd, JSON.stringify({ purpose, trace }).padEnd(NOTE_SIZE), 0));
   };
@@ -145,5 +145,5 @@ function readNote(path: string): Note | undefined {
   return { purpose, trace: isTrace(trace) ? trace : undefined };
 }
 
-/** Of one size, so that it has its place even when the disk is full. */
+/** A note of one fixed size, so that it can be overwritten even when the disk is full. */
 const NOTE_SIZE = 8192;

@@ -30,7 +30,7 @@ export interface Log {
 
 const GOOD: readonly string[] = ['succeeded', 'settled', 'forgotten', 'put-off'];
 
-/** Of a rotated log. */
+/** Names of rotated logs. */
 const MOST_BYTES = 64 << 20;
 
 /** How long logger(1) may take to read what is left. */
@@ -51,9 +51,9 @@ export function openLog(path: string, warn: (line: string) => void): Log {
       // Only the default log is copied to syslog.
       if (path !== DEFAULT_LOG) return;
       syslog ??= startLogger();
-      // By sd-daemon(3): an error, or information.
+      // Priorities of sd-daemon(3): an error, or information.
       const { output, ...rest } = { output: undefined, ...entry };
-      // What a hook says is for root alone.
+      // Syslog is read by others than root; what a hook says is for root alone.
       syslog?.stdin?.write(`<${GOOD.includes(entry.outcome) ? 6 : 3}>${toJson(rest)}\n`);
     },
     close: async () => {
@@ -89,7 +89,7 @@ export async function logAttempt(
  * of the session goes.
  */
 function append(path: string, line: string, isLast: boolean): string | undefined {
-  // What others could put there would be written into, or read by them.
+  // In a directory that others can write to, the log could be a file of theirs.
   const refusal = pathRefusal(dirname(path));
   if (refusal !== undefined) return describeRefusal(refusal, undefined).reason;
   // O_NONBLOCK: a FIFO that nobody reads must not hold us up.
@@ -98,7 +98,7 @@ function append(path: string, line: string, isLast: boolean): string | undefined
     const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
     try {
       writeSync(fd, line);
-      // A device or a pipe has nothing to bring there.
+      // Devices and pipes have no fdatasync(2).
       if (isLast) attempt(() => fdatasyncSync(fd));
     } finally {
       closeSync(fd);
@@ -136,7 +136,7 @@ export function readLog(path: string): LogEntry[] {
   let entries: LogEntry[] = [];
   for (const file of [path, ...rotated(path)]) {
     entries = [...parse(read(file)), ...entries];
-    // Older ones are not of interest.
+    // Rotated files before that are not of interest.
     const ended = new Set(entries.flatMap(each => (each.type === 'session' ? [each.operation] : [])));
     if (ended.size === OPERATIONS.length) break;
   }
@@ -166,7 +166,7 @@ function parse(text: string): LogEntry[] {
   });
 }
 
-/** By its ending. Not by Node.js, for which zlib would be one more library to keep up to date. */
+/** The program that uncompresses a file, by its ending. Not zlib of Node.js: one more library to keep up to date. */
 const DECOMPRESSORS: Readonly<Record<string, string>> = { '.gz': 'gzip', '.xz': 'xz', '.zst': 'zstd' };
 
 function read(path: string): string {

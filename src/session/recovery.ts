@@ -2,8 +2,8 @@
 import { OPERATIONS } from '../cli/grammar.ts';
 import { escapeControls } from '../cli/text.ts';
 import { describeCutOff, describeExhausted, localTime } from '../report/session-messages.ts';
-import { isAlive } from '../run/process-tree.ts';
 import { bootId } from '../system/machine.ts';
+import { isAlive } from '../system/proc.ts';
 import type { Environment, Operation, SessionFile, SessionRecord, StatePaths, Unfinished } from '../types.ts';
 import type { SessionDeps } from './deps.ts';
 import { type Lock, lock } from './flock.ts';

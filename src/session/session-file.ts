@@ -19,7 +19,7 @@ import { findRefusal, pathRefusal } from '../system/trust.ts';
 import type { Operation, Refusal, SessionFile, SessionRecord, StartedHook } from '../types.ts';
 import { sessionsDirectory } from './flock.ts';
 
-/** Of the record's form. One that is newer is kept, and not read. */
+/** Version of the record's form. A newer record is kept, and not read. */
 const VERSION = 2;
 
 /** How often a hook is told `error`, if it fails each time. */
@@ -51,7 +51,7 @@ export function save(stateDirectory: string, operation: Operation, sessions: rea
   else write(path, sessions);
 }
 
-/** Of a `save` that failed, or of one who was killed in it. */
+/** Removes the unfinished file of a `save` that failed or was killed. */
 export const removeUnsaved = (stateDirectory: string, operation: Operation): unknown =>
   attempt(() => unlinkSync(`${recordPath(stateDirectory, operation)}.new`));
 
@@ -96,7 +96,7 @@ export const loadOld = (stateDirectory: string, operation: Operation, uid: numbe
     understandOld(found, operation, fstatSync(fd)),
   );
 
-/** When what it said has been saved in the new form. */
+/** Removes an old record, once what it said is saved in the new form. */
 export function removeOld(stateDirectory: string, operation: Operation): void {
   const path = oldRecordPath(stateDirectory, operation);
   const lock = `${stateDirectory}/${operation}.lock`;
@@ -111,7 +111,7 @@ function read(
 ): SessionFile {
   let fd: number;
   try {
-    // Regular files alone: a FIFO would be waited for, and a link leads elsewhere.
+    // Only a regular file: a FIFO would be waited for, and a link leads elsewhere.
     const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
     fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
@@ -243,7 +243,7 @@ const isLine = (value: unknown): value is string => isText(value) && !value.incl
 const isPath = (value: unknown): boolean =>
   typeof value === 'string' && value.startsWith('/') && !value.includes('\0');
 
-/** Writes it anew, with what tells this file from a copy of it, unless that is not to be had. */
+/** Writes inode and birth time, by which a copy is known, into the record; not where the file system has none. */
 function write(path: string, sessions: readonly SessionRecord[], isCopyTold = true): void {
   let file: FileIdentity | null = null;
   replaceDurably(path, fd => {

@@ -3,19 +3,19 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { attempt, errnoOf } from './errno.ts';
 
-/** Of open(2), as Linux has them on all its architectures that Node.js runs on. */
+/** Flags of open(2), the same on all architectures of Linux that Node.js runs on. */
 const O_CLOEXEC = 0o2000000;
 const O_ACCMODE = 0o3;
 const O_WRONLY = 0o1;
 
-/** The flags of open(2) that it has; undefined if it is gone, another user's, or there is no /proc. */
+/** The flags that a descriptor was opened with; undefined if it is gone, another user's, or there is no /proc. */
 function flagsOf(process: string, fd: string): number | undefined {
   const text = attempt(() => readFileSync(`/proc/${process}/fdinfo/${fd}`, 'latin1'));
   const [, flags] = /^flags:\s*(\d+)$/m.exec(text ?? '') ?? [];
   return flags === undefined ? undefined : Number.parseInt(flags, 8);
 }
 
-/** Whether hooks would inherit it. */
+/** Whether hooks would inherit the descriptor. */
 export function isInherited(fd: number): boolean {
   const flags = flagsOf('self', String(fd));
   return flags !== undefined && (flags & O_CLOEXEC) === 0;
@@ -31,10 +31,10 @@ export function closeInherited(): void {
   }
 }
 
-/** Whether to write there would fail: the terminal is gone, or nobody has the other end of the pipe or socket open. */
+/** Whether writing to the descriptor would fail: the terminal is gone, or nobody has the other end of the pipe or socket open. */
 export function isDead(fd: 1 | 2): boolean {
   try {
-    // Nothing is written, and a terminal (EIO) or socket (EPIPE) that is dead says so all the same. A pipe does not.
+    // Writing nothing fails on a dead terminal (EIO) or socket (EPIPE). On a dead pipe it succeeds.
     writeSync(fd, Buffer.alloc(0));
     return fstatSync(fd).isFIFO() && !hasReader(fd);
   } catch (error) {
@@ -48,7 +48,7 @@ export function isDead(fd: 1 | 2): boolean {
  */
 function hasReader(fd: 1 | 2): boolean {
   const flags = flagsOf('self', String(fd));
-  // We are one ourselves, or cannot tell.
+  // A descriptor that can be read is a reader itself; without flags nothing is known.
   if (flags === undefined || (flags & O_ACCMODE) !== O_WRONLY) return true;
   const { status } = spawnSync('/bin/bash', ['-c', 'read -t 0 -u 3'], {
     cwd: '/',

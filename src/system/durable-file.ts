@@ -8,7 +8,7 @@ import { attempt, errnoOf } from './errno.ts';
  * of the system call that fails.
  */
 export function replaceDurably(path: string, content: (fd: number) => string): void {
-  // What is there is of one who was killed, or was put there by somebody: never written through.
+  // A leftover of a process that was killed, or somebody's link: never written through.
   attempt(() => unlinkSync(`${path}.new`));
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   const fd = openSync(`${path}.new`, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
@@ -22,7 +22,7 @@ export function replaceDurably(path: string, content: (fd: number) => string): v
   syncDirectory(dirname(path));
 }
 
-/** One that is missing is as good. Throws if it cannot be taken away. */
+/** Removes a file, if it is there. Throws if it cannot. */
 export function removeDurably(path: string): void {
   try {
     unlinkSync(path);
@@ -30,11 +30,11 @@ export function removeDurably(path: string): void {
     if (errnoOf(error) === 'ENOENT') return;
     throw error;
   }
-  // It is gone, even if a power cut can bring it back.
+  // Without fsync a power cut can bring the file back; that is no failure.
   attempt(() => syncDirectory(dirname(path)));
 }
 
-/** So that a name that was made or taken away in it stays so. */
+/** fsync(2) of a directory: a name that was made or removed in it stays so. */
 function syncDirectory(path: string): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {

@@ -31,7 +31,7 @@ export const gracePeriod = (env: Environment): number | undefined =>
 
 export const DEFAULT_GRACE_MS = 10_000;
 
-/** In the largest unit that it is a whole number of. */
+/** A duration in the largest unit that it is a whole number of. */
 export function formatDuration(ms: number): string {
   if (ms > 0 && ms % UNITS.h === 0) return `${ms / UNITS.h}h`;
   if (ms > 0 && ms % UNITS.m === 0) return `${ms / UNITS.m}m`;

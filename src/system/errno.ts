@@ -1,8 +1,8 @@
-// Where a failure is an answer, and where what was read may be anything.
+// Errors of system calls: as values, by name, and in words.
 import { statSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 
-/** Undefined if it throws. */
+/** What `work` returns; undefined if it throws. */
 export function attempt<T>(look: () => T): T | undefined {
   try {
     return look();
@@ -23,7 +23,7 @@ export function describeErrno(code: string): string {
   return text === undefined ? code : `${text} (${code})`;
 }
 
-/** Where strerror(3) would not say what to look for. */
+/** Our words where those of strerror(3) do not say what to look for. */
 const OUR_WORDS: Readonly<Record<string, string>> = {
   EAGAIN: 'too many processes',
   EDQUOT: 'the disk quota is used up',
@@ -39,7 +39,7 @@ const OUR_WORDS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
-/** What a system call met at a path, as a line; undefined for anything else, which is a bug of ours. */
+/** The error of a system call at a path, as a line; undefined for any other error, which is a bug of ours. */
 export function describeSystemError(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('syscall' in error) || !('path' in error)) return undefined;
   const code = errnoOf(error);

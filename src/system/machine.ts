@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { attempt } from './errno.ts';
 
-/** As proc_sys_kernel(5) has it; null without /proc. */
+/** The id of this boot (proc_sys_kernel(5)); null without /proc. */
 export const bootId = (): string | null => line('/proc/sys/kernel/random/boot_id');
 
-/** As machine-id(5) has it; null where there is none, as in a minimal chroot. */
+/** The id of machine-id(5); null where there is none, as in a minimal chroot. */
 export const machineId = (): string | null => line('/etc/machine-id') || null;
 
 /** Seconds since boot, suspended ones too (proc_uptime(5)); null without /proc. */

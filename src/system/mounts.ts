@@ -17,7 +17,7 @@ export function userMounts(): ReadonlyMap<string, string> {
   return new Map([...mounted].filter(([, by]) => !isOwn(by)));
 }
 
-/** Of /proc/self/mountinfo (proc_pid_mountinfo(5)) and /run/mount/utab of libmount. Pure. */
+/** Users' mounts, from the texts of /proc/self/mountinfo (proc_pid_mountinfo(5)) and /run/mount/utab of libmount. Pure. */
 export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
   const mounts = new Map<string, string>();
   for (const line of mountinfo.split('\n')) {
@@ -26,7 +26,7 @@ export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
     if (point === undefined) continue;
     const [type = '', , options = ''] = fields.slice(fields.indexOf('-', 6) + 1);
     const user = type.startsWith('fuse') ? /(?:^|,)user_id=(\d+)/.exec(options)?.[1] : undefined;
-    // What is mounted over it hides it.
+    // A later mount at the same point hides this one.
     if (user === undefined) mounts.delete(decodeOctal(point));
     else mounts.set(decodeOctal(point), `user ${user}`);
   }
@@ -40,6 +40,6 @@ export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
   return mounts;
 }
 
-/** Of a path in /proc/PID/mountinfo: blanks, line breaks and backslashes stand in octal (proc_pid_mountinfo(5)). */
+/** Decodes a path of /proc/PID/mountinfo: blanks, line breaks and backslashes stand in octal (proc_pid_mountinfo(5)). */
 export const decodeOctal = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));

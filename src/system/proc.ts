@@ -4,6 +4,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:f
 import { kill } from 'node:process';
 import type { ProcessId } from '../types.ts';
 import { attempt, errnoOf } from './errno.ts';
+import { bootId } from './machine.ts';
 
 export interface Stat {
   readonly pid: number;
@@ -34,7 +35,7 @@ export function stat(pid: number): Stat | undefined {
   }
 }
 
-/** Not by `readFileSync`, which makes room for 64 KiB each time. */
+/** Reads a small file. `readFileSync` would make room for 64 KiB each time. */
 function readStart(path: string): string {
   const fd = openSync(path, 'r');
   try {
@@ -46,18 +47,18 @@ function readStart(path: string): string {
 
 const buffer = Buffer.alloc(1024);
 
-/** Of a set-user-ID program, who started it. Undefined for a process that is gone. */
+/** The real user id: of a set-user-ID program, who started it. Undefined for a process that is gone. */
 export function realUser(pid: number): number | undefined {
   const text = attempt(() => readStart(`/proc/${pid}/status`));
   const [, uid] = /^Uid:\t(\d+)/m.exec(text ?? '') ?? [];
   return uid === undefined ? undefined : Number(uid);
 }
 
-/** All of them, zombies too, by pid; undefined without /proc. */
+/** All processes, zombies too, by pid; undefined without /proc. */
 export function processes(): ReadonlyMap<number, Stat> | undefined {
   const pids = (attempt(() => readdirSync('/proc')) ?? []).filter(name => /^\d+$/.test(name)).map(Number);
   if (pids.length === 0) return undefined;
-  // The last that was started first: it may be the first to end.
+  // In reverse order of start: the last that was started may be the first to end.
   const found = pids.toReversed().map(stat);
   return new Map(found.flatMap(each => (each === undefined ? [] : [[each.pid, each]])));
 }
@@ -70,7 +71,7 @@ export function lineage(pid: number, all: ReadonlyMap<number, Stat>): Set<number
   return found;
 }
 
-/** Adds to them all that descends from them. */
+/** Adds to a set of processes all that descend from them. */
 export function addDescendants(found: Set<number>, among: readonly Stat[]): void {
   for (let size = -1; size !== found.size; ) {
     size = found.size;
@@ -91,10 +92,6 @@ export function isAlive({ pid, start, boot }: ProcessId): boolean {
   // A zombie, whose parent does not ask for its status, has a pid and a start all the same.
   return boot === bootId() && found?.start === start && !found.isZombie;
 }
-
-/** As proc_sys_kernel(5) has it. */
-export const bootId = (): string | null =>
-  attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()) ?? null;
 
 /** Signals a process, or the group whose number is `-pid`. Whether there is such a one, be it another user's. */
 export function send(pid: number, signal: NodeJS.Signals | 0): boolean {

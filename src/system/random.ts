@@ -1,7 +1,7 @@
 // Names that nobody can guess. Not by node:crypto: with it the program would depend on OpenSSL, and on its security releases.
 import { closeSync, openSync, readSync } from 'node:fs';
 
-/** So many bytes of the kernel's random(4), in hexadecimal. */
+/** A number of bytes from the kernel's random(4), in hexadecimal. */
 export function randomHex(bytes: number): string {
   const buffer = Buffer.alloc(bytes);
   const fd = openSync('/dev/urandom', 'r');

@@ -6,7 +6,7 @@ import { decodeBytes } from './bytes.ts';
 import { errnoOf } from './errno.ts';
 import { userMounts } from './mounts.ts';
 
-/** As the kernel allows (path_resolution(7)). */
+/** The most links that the kernel follows (path_resolution(7)). */
 const MOST_LINKS = 40;
 
 export interface Resolved {

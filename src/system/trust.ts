@@ -32,8 +32,8 @@ export function findRefusal(
 }
 
 /**
- * The same of whatever is at an absolute path, all links followed: a file, a directory, or nothing yet. Set-id is no matter here, but
- * of hooks alone: umount(8) is. It is only true as long as root alone changes the directories.
+ * `findRefusal` for whatever is at an absolute path, all links followed: a file, a directory, or nothing yet. Set-id matters for hooks
+ * alone: umount(8) is. The answer holds as long as root alone changes the directories.
  */
 export function pathRefusal(path: string, uid: number = process.geteuid?.() ?? 0): Refusal | undefined {
   const { ancestorDirs, file } = resolvePath(encodeBytes(path));

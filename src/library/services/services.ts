@@ -8,7 +8,7 @@ import type { Manager } from './manager.ts';
 import { systemd } from './systemd.ts';
 import { sysvinit } from './sysvinit.ts';
 
-/** Of sysexits.h: something is still to be undone. */
+/** EX_TEMPFAIL of sysexits.h: something is still to be undone. */
 const EX_TEMPFAIL = 75;
 
 export const services: LibraryHook = {
@@ -67,7 +67,7 @@ export function stopServices(
     return true;
   }
   const state = stateOf(instance);
-  // Of an earlier time, when it could not be started.
+  // Services of an earlier backup, which could not be started then.
   const earlier = state.load();
   const union = (before: readonly string[] = [], now: readonly string[]): string[] => [
     ...new Set([...before, ...now]),

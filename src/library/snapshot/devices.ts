@@ -20,7 +20,7 @@ import {
 /** The inode of the root of every subvolume (btrfs-subvolume(8)). */
 const SUBVOLUME_INODE = 256;
 
-/** All of them; none where there is no LVM. Throws if lvs(8) fails. */
+/** All logical volumes; none where there is no LVM. Throws if lvs(8) fails. */
 export function logicalVolumes(): LogicalVolume[] {
   if (!hasTool('lvs')) return [];
   const { status, stdout, reason } = runTool(
@@ -173,7 +173,7 @@ function exchange({ path, mount }: Extract<Snapshot, { kind: 'btrfs' }>): string
     const frozen = join(live, path.slice(mount.target.length));
     const fresh = `${live}.${TAG}-new`;
     const old = `${live}.${TAG}-old`;
-    // In the order of a kill: the old one is not taken away before the new one has its name.
+    // In an order that a kill may cut anywhere: the old subvolume stays until the new one has its name.
     if (!existsSync(old) && existsSync(frozen)) {
       if (existsSync(fresh)) failure('btrfs', 'subvolume', 'delete', '--', fresh);
       const failed = failure('btrfs', 'subvolume', 'snapshot', '--', frozen, fresh);
@@ -191,13 +191,13 @@ function exchange({ path, mount }: Extract<Snapshot, { kind: 'btrfs' }>): string
   }
 }
 
-/** Of a program: why it failed, in a line. */
+/** Why a program failed, in a line. */
 function failure(name: string, ...args: readonly string[]): string | undefined {
   const { status, reason } = runTool(name, ...args);
   return status === 0 ? undefined : reason;
 }
 
-/** What has just been used may still be in the hands of udev, for a moment. */
+/** Tries again for a moment: udev may still hold a device that has just been used. */
 function insist(act: () => string | undefined): string | undefined {
   for (let left = 10; ; left--) {
     const why = act();

@@ -26,7 +26,7 @@ import {
   type Volume,
 } from './volume.ts';
 
-/** Of sysexits.h: something is still to be undone. */
+/** EX_TEMPFAIL of sysexits.h: something is still to be undone. */
 const EX_TEMPFAIL = 75;
 
 export const snapshot: LibraryHook = {

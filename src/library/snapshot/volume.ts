@@ -25,7 +25,7 @@ export interface LogicalVolume {
   readonly device: string;
   readonly size: number;
   readonly extentSize: number;
-  /** Of its volume group. */
+  /** Free bytes of its volume group. */
   readonly free: number;
   /** How full it is: the copy-on-write store of a snapshot, or a pool. NaN for others. */
   readonly dataPercent: number;
