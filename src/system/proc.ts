@@ -1,6 +1,6 @@
 // Processes as /proc/PID/stat has them (proc_pid_stat(5)). No file in there that waits for the memory map of a process is read: its
 // owner can hold that for ever.
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { kill } from 'node:process';
 import type { ProcessId } from '../types.ts';
 import { attempt, errnoOf } from './errno.ts';
