@@ -145,7 +145,7 @@ test('every example of README does what it says', t => {
   }
   assert.deepEqual(untried, [
     // test/system/repository.test.ts
-    'wget -P /usr/share/keyrings https://packages.example.com/tklbam-hooks-archive-keyring.gpg',
+    'wget -NP /usr/share/keyrings https://apt.example.com/tklbam-hooks-archive-keyring.gpg',
     // These are how this test is run.
     'build/setup && npm ci && npm run build && npm run demo',
     'build/setup test && npm ci && npm test',

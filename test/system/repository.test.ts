@@ -18,6 +18,7 @@ import { type TestContext, test } from 'node:test';
 import { openChroot } from '../support/chroot.ts';
 import { buildTklbam, deb, repack, version } from '../support/debs.ts';
 import { place, scratch } from '../support/harness.ts';
+import { installationLines } from '../support/readme.ts';
 import { repository } from '../support/repository.ts';
 
 const LAST = '1.1.0';
@@ -110,13 +111,10 @@ function makeOlder(tree: string): void {
 }
 
 /** README's lines for the administrator, with an address in place of the one there. */
-function threeLines(url: string): string {
-  const readme = readFileSync(join(repository, 'README.md'), 'utf8');
-  const [, block = ''] = /## For the administrator\n[\s\S]*?\n\n((?: {4}.*\n)+)/.exec(readme) ?? [];
-  const lines = block.replaceAll(/^ {4}/gm, '').trimEnd();
-  assert.equal(lines.split('\n').length, 3, lines);
-  return lines
-    .replaceAll('https://packages.example.com', url)
+function fromReadme(url: string): string {
+  return installationLines()
+    .join('\n')
+    .replaceAll('https://apt.example.com', url)
     .replaceAll('apt install', 'apt-get install -y -qq');
 }
 
@@ -175,7 +173,7 @@ test('apt installs from the repository, upgrades, and believes nobody else', asy
           .split('\n')
           .map(line => line.split(': ')),
       );
-      done(threeLines(url));
+      done(fromReadme(url));
       assert.match(done('dpkg-query -W tklbam-hooks'), /\t1\.1\.0\n/);
       assert.equal(done('tklbam-hooks --version'), `tklbam-hooks ${version}\n`);
 

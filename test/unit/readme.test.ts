@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { installationLines } from '../support/readme.ts';
 import { repository } from '../support/repository.ts';
 
 const lines = readFileSync(join(repository, 'README.md'), 'utf8').split('\n');
@@ -12,6 +13,11 @@ test('no line of README is wider than 120 columns', () => {
     lines.filter(line => line.length > 120),
     [],
   );
+});
+
+test('README installs the package with three lines', () => {
+  const lines = installationLines();
+  assert.equal(lines.length, 3, lines.join('\n'));
 });
 
 test('every file of this repository that README names is there', () => {
