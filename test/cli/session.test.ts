@@ -1215,6 +1215,32 @@ function guardianTests(program: Program): void {
     assert.deepEqual(made.told(), ['a pre', 'a inspect', 'a error']);
   });
 
+  test('TERM in the recovery that precedes: that ends well, and no hook of the new session is run', async t => {
+    const made = stage(t, ['a']);
+    assert.equal(
+      run(program, ['wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'], { env: made.env }).signal,
+      'SIGKILL',
+    );
+    const go = join(scratch(t), 'go');
+    place(
+      made.hooks,
+      'a',
+      `#!/bin/sh\n[ "$2" != error ] || { echo ready; until [ -e '${go}' ]; do sleep 0.05; done; }\necho "a $2" >>"$RECORD"\n`,
+    );
+    const { ask, child, ended, output } = guardian(t, made);
+    const asked = ask('pre');
+    await until('the recovery runs', () => output().includes('ready'));
+    child.kill('SIGTERM');
+    await settled(child.pid);
+    writeFileSync(go, '');
+    const { status, error } = await asked;
+    assert.equal(status, 1);
+    assert.equal(error, 'the guardian of the session was ended by signal SIGTERM, no hook was run');
+    assert.equal(await ended, 'SIGTERM');
+    assert.deepEqual(made.told(), ['a pre', 'a error']);
+    assert.deepEqual(files(made), []);
+  });
+
   test('a second guardian answers who has the session', async t => {
     const made = stage(t, ['a']);
     const first = guardian(t, made);
