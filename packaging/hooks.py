@@ -1,6 +1,8 @@
 # In the place of tklbam's own hooks.py, for Python 2.7, PyPy 2.7 and Python 3. One process of tklbam-hooks, the guardian,
 # runs the hooks of a backup or a restore, and tells them `error` if tklbam fails or dies: PROTOCOL in tklbam-hooks(8).
 import atexit
+import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +15,8 @@ import time
 from registry import registry
 
 PROGRAM = "/usr/bin/tklbam-hooks"
+NAMESPACE = "/proc/self/ns/mnt"
+CLONE_NEWNS = 0x20000  # setns(2)
 
 
 class HookError(Exception):
@@ -22,7 +26,7 @@ class HookError(Exception):
 class Hooks(object):
     def __init__(self, operation):
         self.operation = operation
-        self.socket = self.answers = self.guardian = self.owner = None
+        self.socket = self.answers = self.guardian = self.owner = self.outside = None
         self.resumes = False
         atexit.register(self._leave)
 
@@ -36,6 +40,8 @@ class Hooks(object):
         self._prepare("inspect", os.path.join(_cwd(), extras_path))
 
     def post(self):
+        # Hooks of post take away what is seen there.
+        self._leave_view()
         # The upload is complete. Still marked as aborted, should this fail or be cut off, the next backup would resume it: with
         # this one's list of files, and its dumps.
         self._forget_resume()
@@ -62,9 +68,14 @@ class Hooks(object):
             except Exception:
                 pass  # Closed, or nobody reads.
         request = {"state": state, "cwd": _text(cwd), "env": _environment()}
+        if state == "pre":
+            request["view"] = os.path.exists(NAMESPACE)
+        view = None
         error = None if self.socket else self._start()
         if error is None:
-            error = self._exchange(json.dumps(request) + "\n")
+            error, view = self._exchange(json.dumps(request) + "\n")
+        if error is None and state == "pre" and view is not None:
+            error = self._enter_view(view)
         # Raised here, where no other exception is handled that Python 3 would print too.
         if error is not None:
             self._end()
@@ -105,13 +116,14 @@ class Hooks(object):
         self.owner = os.getpid()
 
     def _exchange(self, request):
-        """Returns the error of the answer, or why there is none."""
+        """Returns the error of the answer, or why there is none; and the view to enter, if there is one."""
         try:
             try:
                 self.socket.sendall(request.encode("ascii"))
             except EnvironmentError:
                 pass  # It is ending, and may have said why.
-            return json.loads(self.answers.readline().decode("utf-8"))["error"]
+            answer = json.loads(self.answers.readline().decode("utf-8"))
+            return answer["error"], answer.get("view")
         except (EnvironmentError, ValueError):
             status = self._end()
         except BaseException as error:
@@ -122,10 +134,45 @@ class Hooks(object):
             # Nobody is left to tell the hooks that were started.
             subprocess.call([PROGRAM, "recover"], stdin=open(os.devnull))
         ending = "ended with exit status %d" % status if status >= 0 else "was killed by signal %d" % -status
-        return "%s %s and did not answer" % (PROGRAM, ending)
+        return "%s %s and did not answer" % (PROGRAM, ending), None
+
+    def _enter_view(self, view):
+        """From here on, tklbam and what it starts see snapshots in place of the live files. Returns why that cannot be."""
+        cwd = _cwd()
+        outside = _open(NAMESPACE)
+        try:
+            fd = _open(view)
+            try:
+                _set_namespace(fd)
+            finally:
+                os.close(fd)
+            self.outside = outside
+            os.chdir(cwd)
+        except EnvironmentError as error:
+            if self.outside is None:
+                os.close(outside)
+            why = "it has threads" if error.errno == errno.EINVAL else error.strerror
+            text = "tklbam, in '%s', cannot see the snapshots: %s (back up by 'tklbam-hooks wrap')" % (cwd, why)
+            self._end(HookError(text))
+            return text
+
+    def _leave_view(self):
+        """Before hooks are told that the operation has ended. The namespace itself lives as long as anybody is in it."""
+        if self.outside is None or self.owner != os.getpid():
+            return
+        cwd = _cwd()
+        try:
+            _set_namespace(self.outside)
+            os.chdir(cwd)
+        except EnvironmentError as error:
+            # The guardian ends who stays there.
+            sys.stderr.write("tklbam-hooks: cannot leave the view of the snapshots: %s\n" % error.strerror)
+        os.close(self.outside)
+        self.outside = None
 
     def _end(self, error=None):
         """Hangs up, and waits for the guardian, which may be telling hooks. Returns its exit status. `error` is for the hooks."""
+        self._leave_view()
         if self.socket:
             try:
                 if error is not None:
@@ -199,6 +246,21 @@ def _is_set(name, flags):
 def _text(value):
     """Python 2 has bytes of the system, not always UTF-8, and JSON is text."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _open(path):
+    """Not for what tklbam starts."""
+    fd = os.open(path, os.O_RDONLY)
+    fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    return fd
+
+
+def _set_namespace(fd):
+    """The working directory becomes the root directory there."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.setns(fd, CLONE_NEWNS) != 0:
+        code = ctypes.get_errno()
+        raise EnvironmentError(code, os.strerror(code))
 
 
 def _cwd():

@@ -9,6 +9,7 @@ import { UsageError } from './cli/usage-error.ts';
 import type { Answer, Context, Ending } from './commands/context.ts';
 import { catchSignals, ENDING } from './run/signals.ts';
 import { lookForTerminal } from './run/terminal.ts';
+import { MAKE_VIEW } from './run/view-plan.ts';
 import { END_ORPHAN } from './run/watchdog.ts';
 import { DEFAULTS_FILE, readDefaults } from './system/defaults.ts';
 import { attempt, describeErrno, describeSystemError, errnoOf } from './system/errno.ts';
@@ -32,6 +33,7 @@ async function main(): Promise<Ending> {
     const { endOrphan } = await import('./run/watchdog.ts');
     return endOrphan(readFileSync(0, 'utf8'));
   }
+  if (process.argv[2] === MAKE_VIEW) return (await import('./run/view-maker.ts')).viewMaker();
   const defaults = readDefaults();
   const callerEnv = environment();
   const env: Environment = { ...defaults.values, ...callerEnv };

@@ -501,6 +501,34 @@ export interface SessionEntry {
   readonly seconds: number;
 }
 
+/** What a hook of `pre` wants the operation to see: `path` as a snapshot of it has it, or live where a snapshot is around it. */
+export type ViewEntry =
+  | {
+      readonly kind: 'snapshot';
+      readonly fstype: string;
+      readonly source: string;
+      readonly path: string;
+      readonly options: string;
+      /** File name of who asked. */
+      readonly hook: string;
+      /** Of what that hook wrote, counted from 1. */
+      readonly line: number;
+    }
+  | { readonly kind: 'live'; readonly path: string; readonly hook: string; readonly line: number };
+
+/** What can be shown to whoever runs the operation: nothing but what is there, or snapshots at their places, that of `/` too or not. */
+export type Sight = 'none' | 'below-root' | 'any';
+
+/** A snapshot at its place in the view, as proc_pid_mountinfo(5) has it: by these, whoever lives there is found. */
+export interface ViewMount {
+  /** `MAJOR:MINOR`. */
+  readonly device: string;
+  /** What of the file system is mounted. */
+  readonly root: string;
+  /** Where. */
+  readonly path: string;
+}
+
 /** A process that no other will ever be taken for: not after its end, nor after the next boot. */
 export interface ProcessId {
   readonly pid: number;
@@ -557,6 +585,8 @@ export interface SessionRecord {
   readonly carriedEnv: Readonly<Record<string, string>>;
   /** In the order of their first start. */
   readonly started: readonly StartedHook[];
+  /** What the operation sees in place of the live files; absent if nothing. */
+  readonly view?: readonly ViewMount[];
   /** What went wrong, a line; null as long as nothing has. */
   readonly error: string | null;
   /** File name of the hook that failed; empty if it was none. */

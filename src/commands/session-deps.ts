@@ -45,6 +45,9 @@ export function sessionDeps(
     interruption: () => undefined,
     waitSeconds: 2,
     endTraced: trace => endTraced(trace, gracePeriod(context.env) ?? DEFAULT_GRACE_MS),
+    openView: async (entries, stage) => (await import('../run/view.ts')).openView(entries, stage),
+    endInhabitants: async mounts =>
+      (await import('../run/view.ts')).endInhabitants(mounts, gracePeriod(context.env) ?? DEFAULT_GRACE_MS),
     isGoingDown,
     ...ends,
   };

@@ -7,7 +7,7 @@ import type { State } from '../types.ts';
 export const hookSetting = (
   terminal: Terminal,
   ignoredSignals: readonly NodeJS.Signals[] = ignoredHangup(terminal),
-): Setting => ({ terminal, streams: 'inherited', ignoredSignals, diesWithUs: false });
+): Setting => ({ terminal, streams: 'inherited', ignoredSignals, diesWithUs: false, view: undefined });
 
 /** SIGHUP where there is a terminal and no standard stream is on it: as under nohup(1), which ignores it. */
 export const ignoredHangup = ({ isThere, countsHangup }: Terminal): readonly NodeJS.Signals[] =>

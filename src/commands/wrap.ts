@@ -72,7 +72,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
   const end = (status: number): Ending => (status === 0 ? 0 : (received ?? status));
   try {
     return await signals.during(between, async () => {
-      const pre = await session.advance('pre', request.cwd, env);
+      const pre = await session.advance('pre', request.cwd, env, 'any');
       if (pre.status === EX_TEMPFAIL) tell(describeDeferral(name));
       if (pre.status !== 0) return end(pre.status);
       if (request.inspect !== undefined) {
@@ -94,6 +94,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
         signals,
         terminal,
         session.traced,
+        pre.view,
         signal => {
           passedOn ??= signal;
         },
@@ -124,6 +125,7 @@ function runCommand(
   signals: Signals,
   terminal: Terminal,
   traced: Session['traced'],
+  view: string | undefined,
   note: (signal: NodeJS.Signals) => void,
 ): Promise<Outcome> {
   // Signals that come before there is a process to send them to.
@@ -144,6 +146,7 @@ function runCommand(
       return command(words, cwd, env, {
         ignoredSignals: ignoredHangup(terminal),
         diesWithUs: true,
+        view,
         graceMs: gracePeriod(context.env) ?? DEFAULT_GRACE_MS,
         traced,
         passOn: sender => {

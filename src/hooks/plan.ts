@@ -151,6 +151,7 @@ function hookEnvironment({ operation, state }: HookEvent, env: Environment, sess
     else base[name] = list;
   }
   for (const name of CODE_FILES) if (!base[name]?.startsWith('/')) delete base[name];
+  if (state !== 'pre' || !base.TKLBAM_HOOK_VIEW) delete base.TKLBAM_HOOK_VIEW;
   // The status of wrap's COMMAND, which no caller can know before.
   if (state !== 'post' && state !== 'error') delete base.TKLBAM_HOOK_STATUS;
   return {

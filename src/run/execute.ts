@@ -78,7 +78,7 @@ async function run(
   const hook = [step.hook.path, ...step.args] as const;
   // Of what is not ours, such as what a caller of `session` says, the bytes are not known.
   const { words, env } = carryRawWords(hook, step.env, readRawWords) ?? { words: hook, env: step.env };
-  const [file = '', ...args] = [...launchWords(setting), ...words];
+  const [file = '', ...args] = [...launchWords(setting, step.cwd), ...words];
   const options = {
     cwd: startIn(step.cwd),
     env,
@@ -170,7 +170,7 @@ export async function command(
     reject: false,
     cleanup: false,
   } as const;
-  const [file = '', ...args] = [...launchWords(setting), ...words];
+  const [file = '', ...args] = [...launchWords(setting, cwd), ...words];
   const kin = { hasOwnGroup: false, tag: [] };
   const { child, tree, release } = track(() => execa(file, args, options), kin, setting.traced);
   const hurry = new AbortController();

@@ -8,20 +8,29 @@ export interface Launch {
   readonly ignoredSignals: readonly NodeJS.Signals[];
   /** Whether it gets SIGTERM when we die without having ended it (PR_SET_PDEATHSIG(2const)). */
   readonly diesWithUs: boolean;
+  /** Leads to the mount namespace that it is to live in; undefined for ours. */
+  readonly view: string | undefined;
 }
 
+/** env(1) would take a path with `=` in it for a variable. */
+const SEPARATOR = ['/usr/bin/nice', '-n', '0'];
+
 /** The words in front of the program and its arguments; none, as a rule. The process keeps its pid. */
-export function launchWords({ ignoredSignals, diesWithUs }: Launch): string[] {
+export function launchWords({ ignoredSignals, diesWithUs, view }: Launch, cwd: string): string[] {
   const ignoring =
     ignoredSignals.length === 0
       ? []
       : [
           '/usr/bin/env',
           ...ignoredSignals.map(signal => `--ignore-signal=${signal.slice('SIG'.length)}`),
-          // env(1) would take a path with `=` in it for a variable.
-          ...['/usr/bin/nice', '-n', '0'],
+          ...SEPARATOR,
         ];
-  return [...ignoring, ...(diesWithUs ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : [])];
+  // setns(2) puts it into the root directory there; what nsenter(1) has for that in all releases is the directory here.
+  const entering =
+    view === undefined
+      ? []
+      : ['/usr/bin/nsenter', `--mount=${view}`, '--', '/usr/bin/env', `--chdir=${cwd}`, ...SEPARATOR];
+  return [...ignoring, ...(diesWithUs ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : []), ...entering];
 }
 
 /** Below this Node.js itself would run out of descriptors. */

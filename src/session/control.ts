@@ -78,9 +78,11 @@ export function openControl(fd: number): Control {
       waiting -= line?.bytes ?? 0;
       return line?.demand;
     },
-    answer: ({ status, error, results }) => {
+    answer: ({ status, error, results, view }) => {
       const entries = results.map(each => ({ name: each.step.hook.name, ...resultEntry(each) }));
-      socket.write(`${JSON.stringify({ status, error: error ?? null, results: entries })}\n`);
+      socket.write(
+        `${JSON.stringify({ status, error: error ?? null, results: entries, ...(view !== undefined && { view }) })}\n`,
+      );
     },
     close: async () => {
       const patience = Promise.withResolvers<void>();
@@ -99,6 +101,8 @@ export interface Demand {
   readonly stage: Stage;
   readonly cwd: string;
   readonly env: Environment;
+  /** Whether the caller will enter a mount namespace that the answer names, and leave it before `post`. */
+  readonly view: boolean;
 }
 
 /** The operation has failed, and the caller asks for nothing more. */
@@ -111,7 +115,7 @@ interface Failed {
 export function parseDemand(line: string): Demand | Failed | string {
   const found: unknown = attempt(() => JSON.parse(line));
   if (!isObject(found)) return 'the request is not a JSON object';
-  const { state, cwd, env, error } = found;
+  const { state, cwd, env, error, view = false } = found;
   if (state === 'error') {
     return typeof error === 'string'
       ? { failed: escapeControls(error).slice(0, LONGEST_ERROR) }
@@ -122,6 +126,7 @@ export function parseDemand(line: string): Demand | Failed | string {
   }
   if (typeof cwd !== 'string' || !cwd.startsWith('/') || cwd.includes('\0'))
     return '"cwd" is not an absolute path';
+  if (typeof view !== 'boolean') return '"view" is not true or false';
   if (!isObject(env)) return '"env" is not an object of names and values';
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
@@ -130,7 +135,7 @@ export function parseDemand(line: string): Demand | Failed | string {
       return `${JSON.stringify(name)} in "env" cannot be in an environment`;
     environment[name] = value;
   }
-  return { stage: state, cwd, env: environment };
+  return { stage: state, cwd, env: environment, view };
 }
 
 /**
@@ -165,7 +170,8 @@ export async function guard(
         control.answer({ status: 2, error: fault, results: [] });
         continue;
       }
-      const answer = await session.advance(demand.stage, demand.cwd, withDefaults(demand.env));
+      const sight = demand.view ? 'below-root' : 'none';
+      const answer = await session.advance(demand.stage, demand.cwd, withDefaults(demand.env), sight);
       status = answer.status;
       control.answer(answer);
     }

@@ -135,6 +135,8 @@ export async function recoverLocked(
     const record = found.isOver ? found : cutOff(found, deps);
     const ledger = openLedger(theirs, { stateDirectory, operation }, others, record, deps.tell);
     if (!found.isOver) ledger.trySave(record);
+    const isSameBoot = found.guardian.boot === bootId();
+    if (found.view !== undefined && !found.isOver && isSameBoot) await deps.endInhabitants(found.view);
     if (pending(record).length > 0 || !found.isOver) {
       if (found.isOver) {
         deps.tell(

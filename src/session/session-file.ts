@@ -217,6 +217,7 @@ function isRecord(found: unknown): found is SessionRecord {
     Array.isArray(started) &&
     started.every(isStarted) &&
     (error === null || isLine(error)) &&
+    (found.view === undefined || (Array.isArray(found.view) && found.view.every(isViewMount))) &&
     typeof found.isOver === 'boolean'
   );
 }
@@ -229,6 +230,9 @@ const isSource = (value: unknown): boolean =>
 
 const isStarted = (value: unknown): boolean =>
   isObject(value) && isPath(value.path) && isCount(value.attempts) && typeof value.isSettled === 'boolean';
+
+const isViewMount = (value: unknown): boolean =>
+  isObject(value) && typeof value.device === 'string' && isPath(value.root) && isPath(value.path);
 
 const isCount = (value: unknown): boolean =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;

@@ -1,6 +1,7 @@
 // One operation from `pre` to its end, as a state machine: idle, open (lock and record), closing (hooks are told `error`), over.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OPERATIONS } from '../cli/grammar.ts';
+import { escapeControls } from '../cli/text.ts';
 import { plan } from '../hooks/plan.ts';
 import { EX_TEMPFAIL, exitStatus, isDeferred } from '../report/exit-status.ts';
 import { findTrouble } from '../report/messages.ts';
@@ -11,6 +12,8 @@ import {
   describeStateFault,
 } from '../report/session-messages.ts';
 import { describeRefusal } from '../report/verdicts.ts';
+import type { View } from '../run/view.ts';
+import { findViewFault, type ViewFault } from '../run/view-plan.ts';
 import { errnoOf } from '../system/errno.ts';
 import { bootId, uptime } from '../system/machine.ts';
 import type {
@@ -25,17 +28,20 @@ import type {
   SessionOutcome,
   SessionRecord,
   SessionSettings,
+  Sight,
   State,
   Step,
   Trace,
   Trouble,
+  ViewEntry,
 } from '../types.ts';
 import type { SessionDeps } from './deps.ts';
-import { type Lock, lock, purposeOf } from './flock.ts';
+import { type Lock, lock, purposeOf, sessionsDirectory } from './flock.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { notify, notifyAlways, observe, sessionEntry } from './notify.ts';
 import { findRunningOld, recover, recoverLocked } from './recovery.ts';
 import { CARRIED, load, owing, refuseStateDirectory, removeUnsaved } from './session-file.ts';
+import { type ViewRequests, viewRequests } from './view-requests.ts';
 
 /** What the caller gets for each state that it has come to. */
 export interface Answer {
@@ -44,6 +50,8 @@ export interface Answer {
   /** What went wrong, a line without `HookError: `; undefined if all is well. */
   readonly error: string | undefined;
   readonly results: readonly Result[];
+  /** What setns(2) takes for the operation to see what hooks of `pre` want it to, until `post`; undefined if that is what is there. */
+  readonly view?: string | undefined;
 }
 
 export type Stage = Exclude<State, 'error'>;
@@ -52,7 +60,7 @@ export interface Session {
   /** Whether the operation can come to that state now: `pre` first, `inspect` if at all before `post`, each once. */
   readonly canFollow: (stage: Stage) => boolean;
   /** Runs the hooks of a state, and those of `error` if that fails. Whatever it throws, the session is over then. */
-  readonly advance: (stage: Stage, cwd: string, env: Environment) => Promise<Answer>;
+  readonly advance: (stage: Stage, cwd: string, env: Environment, sight?: Sight) => Promise<Answer>;
   /** The operation itself begins, by running this command. */
   readonly runs: (command: string) => void;
   /** The operation has failed: runs the hooks of `error`, unless no session has begun or it is over. */
@@ -80,8 +88,15 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
   const { stateDirectory } = settings.statePaths;
   let phase: Phase = { kind: 'idle' };
   let planOfPre: Plan | undefined;
+  const viewFile = `${sessionsDirectory(stateDirectory)}/${operation}.view`;
+  let view: View | undefined;
 
-  const advance = async (stage: Stage, cwd: string, env: Environment): Promise<Answer> => {
+  const advance = async (
+    stage: Stage,
+    cwd: string,
+    env: Environment,
+    sight: Sight = 'none',
+  ): Promise<Answer> => {
     if (phase.kind === 'idle') {
       const first = newRecord(settings, env, deps);
       const begun = await begin(settings, first, env, deps).catch((bug: unknown) => {
@@ -97,11 +112,14 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     phase = { ...phase, stage, env };
     if (stage !== 'pre') ledger.trySave({ ...ledger.record(), state: stage, command: null });
     try {
-      const report = await runStage(stage, cwd, env, ledger);
-      const cause = findCause(report);
+      if (stage === 'post') await closeView();
+      const asked = stage === 'pre' ? viewRequests(viewFile, operation, sight) : undefined;
+      const report = await runStage(stage, cwd, { ...env, ...asked?.env }, ledger, asked?.note);
+      const cause = findCause(report) ?? (await showView(asked?.entries() ?? [], sight, ledger));
       if (cause === undefined) {
         if (stage === 'post') await close(undefined, 'succeeded');
-        return { status: 0, error: undefined, results: report.results };
+        const path = stage === 'pre' ? view?.path : undefined;
+        return { status: 0, error: undefined, results: report.results, view: path };
       }
       const isPutOff = isDeferred(report);
       await close(cause, isPutOff ? 'put-off' : 'failed');
@@ -123,7 +141,45 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     return { error: other, failed: '' };
   };
 
-  const runStage = async (stage: Stage, cwd: string, env: Environment, ledger: Ledger): Promise<Report> => {
+  /** Makes the view, if a hook has asked for one. Why that cannot be; it has been told then. */
+  const showView = async (
+    asked: readonly ViewEntry[] | ViewFault,
+    sight: Sight,
+    ledger: Ledger,
+  ): Promise<Trouble | undefined> => {
+    if ('length' in asked && asked.length === 0) return undefined;
+    const fault = 'error' in asked ? asked : findViewFault(asked, sight);
+    const made =
+      fault ?? (await deps.openView('error' in asked ? [] : asked, sessionsDirectory(stateDirectory)));
+    if ('error' in made) {
+      deps.tellTurnedAway(made.error);
+      return { error: made.error, failed: made.hook };
+    }
+    view = made;
+    ledger.trySave({ ...ledger.record(), view: made.mounts });
+    return undefined;
+  };
+
+  /** Whoever is still in there would read a snapshot that goes, or beside services that start again. */
+  const closeView = async (): Promise<void> => {
+    if (view === undefined) return;
+    const { mounts, close } = view;
+    view = undefined;
+    const ended = await deps.endInhabitants(mounts);
+    close();
+    if (ended.length > 0) {
+      const programs = ended.map(name => `'${escapeControls(name)}'`).join(', ');
+      deps.tell(`tklbam-hooks: ended what the ${operation} had left in its view: ${programs}`);
+    }
+  };
+
+  const runStage = async (
+    stage: Stage,
+    cwd: string,
+    env: Environment,
+    ledger: Ledger,
+    note: ViewRequests['note'] | undefined,
+  ): Promise<Report> => {
     const event: HookEvent = { operation, state: stage };
     const loaded = await deps.loadHooks(settings);
     const { session } = ledger.record();
@@ -135,14 +191,15 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       whole = { ...whole, failures: [...whole.failures, ...findGone(ledger.record(), whole, loaded)] };
     }
     if (deps.interruption() !== undefined || deps.callerEnd() !== undefined) whole = { ...whole, steps: [] };
-    return perform(whole, ledger);
+    return perform(whole, ledger, note);
   };
 
   /** Each hook is in the record before it starts. */
-  const perform = (whole: Plan, ledger: Ledger): Promise<Report> => {
+  const perform = (whole: Plan, ledger: Ledger, note: ViewRequests['note'] | undefined): Promise<Report> => {
     const results: Result[] = [];
     const seen = observe(ledger.record(), deps, ledger.note, result => {
       results.push(result);
+      note?.(result);
       const { path } = result.step.hook;
       if (result.outcome.kind !== 'not-started' || !isNew) return;
       const started = ledger.record().started.filter(each => each.path !== path);
@@ -180,6 +237,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       if (trouble !== undefined) {
         ledger.trySave({ ...ledger.record(), ...trouble, state: 'error' });
         if (deps.callerEnd() !== undefined) await deps.endCallers();
+        await closeView();
         await notify(ledger, env, deps);
       }
     } finally {

@@ -40,6 +40,26 @@ export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
   return mounts;
 }
 
+/** A line of proc_pid_mountinfo(5). */
+export interface MountLine {
+  readonly id: string;
+  /** `MAJOR:MINOR`. */
+  readonly device: string;
+  /** What of the file system is mounted. */
+  readonly root: string;
+  /** Where, as the process sees it. */
+  readonly path: string;
+}
+
+/** Of /proc/PID/mountinfo, in the order of the mounts. None if the process is gone, or is not ours to look into. */
+export const mountsSeenBy = (process: number | 'self'): readonly MountLine[] =>
+  (attempt(() => readFileSync(`/proc/${process}/mountinfo`, 'utf8')) ?? '').split('\n').flatMap(line => {
+    const [id, , device, root, path] = line.split(' ');
+    return id === undefined || device === undefined || root === undefined || path === undefined
+      ? []
+      : [{ id, device, root: decodeOctal(root), path: decodeOctal(path) }];
+  });
+
 /** Decodes a path of /proc/PID/mountinfo: blanks, line breaks and backslashes stand in octal (proc_pid_mountinfo(5)). */
 export const decodeOctal = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));

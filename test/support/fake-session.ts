@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { NO_HEADER } from '../../src/hooks/header.ts';
 import { processTag } from '../../src/hooks/plan.ts';
 import type { Observer } from '../../src/run/execute.ts';
+import type { ViewFault } from '../../src/run/view-plan.ts';
 import type { SessionDeps } from '../../src/session/deps.ts';
 import { openLog, readLog } from '../../src/session/log.ts';
 import { openSession, type Session } from '../../src/session/session.ts';
@@ -24,6 +25,7 @@ import type {
   StatePaths,
   Trace,
   Verdict,
+  ViewEntry,
 } from '../../src/types.ts';
 import { scratch } from './scratch.ts';
 
@@ -45,6 +47,12 @@ export interface Fake {
   callerEnd: string | undefined;
   interruption: string | undefined;
   isGoingDown: boolean;
+  /** What was made and unmade. */
+  readonly views: (readonly ViewEntry[] | string)[];
+  /** Why none can be made. */
+  viewFault: ViewFault | undefined;
+  /** Programs that live in one when it is to go. */
+  inhabitants: readonly string[];
   /** `NAME STATE` of each hook that was started. */
   readonly told: string[];
   /** The environment of each, in the same order. */
@@ -94,6 +102,9 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
     callerEnd: undefined,
     interruption: undefined,
     isGoingDown: false,
+    views: [],
+    viewFault: undefined,
+    inhabitants: [],
     told,
     environments,
     said,
@@ -125,6 +136,15 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
         ended.push(trace);
       },
       isGoingDown: () => made.isGoingDown,
+      openView: async entries => {
+        made.views.push(entries);
+        const mounts = [{ device: '0:1', root: '/', path: entries[0]?.path ?? '' }];
+        return made.viewFault ?? { path: '/proc/1/fd/3', mounts, close: () => made.views.push('closed') };
+      },
+      endInhabitants: async mounts => {
+        made.views.push(`ended ${mounts.map(({ path }) => path).join()}`);
+        return made.inhabitants;
+      },
     },
     session: (operation = 'backup', deps = made.deps) => openSession({ ...settings, operation }, deps),
     records: (operation = 'backup') => {

@@ -271,6 +271,9 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
   disabled     services  is not executable (chmod +x enables it)
   passed-over  services.conf
                  has the name of a backup, package manager or data file
+  disabled     snapshot  is not executable (chmod +x enables it)
+  passed-over  snapshot.conf
+                 has the name of a backup, package manager or data file
 
 /var/lib/tklbam/profile/hooks.d: no such directory, so no hooks
 `,

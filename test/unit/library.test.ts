@@ -1,5 +1,7 @@
 // Settings of ready hooks, and what `services` makes of what systemd says.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { services } from '../../src/library/services/services.ts';
 import {
@@ -11,6 +13,8 @@ import {
   unitName,
 } from '../../src/library/services/units.ts';
 import { parseSettings, words } from '../../src/library/settings.ts';
+import { snapshot } from '../../src/library/snapshot/snapshot.ts';
+import { repository } from '../support/repository.ts';
 
 const settings = (text: string) => parseSettings('/h/services.conf', text, services.settings);
 const reasons = (text: string) => settings(text).problems.map(({ reason }) => reason);
@@ -126,3 +130,18 @@ test('a unit whose end would be ours is found by the cgroup', () => {
   assert.equal(unitAround('0::/system.slice/cron.service\n', units), undefined);
   assert.equal(unitAround('0::/user.slice/session-1.scope\n', units), undefined);
 });
+
+for (const [name, hook] of [
+  ['services', services],
+  ['snapshot', snapshot],
+] as const) {
+  test(`${name}.conf has each setting, explained and off, with a value that is allowed`, () => {
+    const text = readFileSync(join(repository, `hooks.d/${name}.conf`), 'utf8');
+    assert.deepEqual(parseSettings('/c', text, hook.settings), { values: {}, problems: [] });
+    const on = parseSettings('/c', text.replaceAll(/^#(?=[A-Z_]+=)/gm, ''), hook.settings);
+    assert.deepEqual(on.problems, []);
+    assert.deepEqual(Object.keys(on.values).sort(), Object.keys(hook.settings).sort());
+    for (const each of Object.keys(hook.settings))
+      assert.match(text, new RegExp(`^# .*\n#${each}=`, 'm'), `${each} is not explained`);
+  });
+}

@@ -93,6 +93,14 @@ const WRONG: Readonly<Record<keyof SessionRecord, readonly unknown[]>> = {
     [{ kind: 'remote', directory: '/p' }],
     [{ kind: 'local', directory: 'p' }],
   ],
+  view: [
+    null,
+    {},
+    '/srv',
+    [null],
+    [{ device: '8:1', root: '/', path: 'srv' }],
+    [{ root: '/', path: '/srv' }],
+  ],
   keyrings: [undefined, '/k.gpg', [1], ['k.gpg'], ['/k\0']],
   timeoutMs: [undefined, '1', -1],
   carriedEnv: [

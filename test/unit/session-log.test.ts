@@ -131,9 +131,15 @@ test('an attempt of which only the words are known leaves a line', async t => {
 
 test('what a caller asks for', () => {
   const asked = { state: 'pre', cwd: '/', env: { A: '1', B: '' } };
-  assert.deepEqual(parseDemand(JSON.stringify(asked)), { stage: 'pre', cwd: '/', env: { A: '1', B: '' } });
+  assert.deepEqual(parseDemand(JSON.stringify(asked)), {
+    stage: 'pre',
+    cwd: '/',
+    env: { A: '1', B: '' },
+    view: false,
+  });
   for (const state of ['pre', 'inspect', 'post'])
-    assert.deepEqual(parseDemand(JSON.stringify({ ...asked, state })), {
+    assert.deepEqual(parseDemand(JSON.stringify({ ...asked, state, view: true })), {
+      view: true,
       stage: state,
       cwd: '/',
       env: asked.env,

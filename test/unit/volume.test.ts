@@ -75,6 +75,14 @@ test('lvs is read, a hidden volume by its name', () => {
     ...lv({ tags: ['a', 'tklbam-hooks'], origin: 'o', pool: 'p', device: '253:7', size: 4 * MIB, free: 0 }),
     ...{ dataPercent: 100, isInvalid: true },
   });
+  const isInvalid = (said: string, attributes: string): unknown =>
+    parseLvs(
+      JSON.stringify({ report: [{ lv: [{ ...row, lv_snapshot_invalid: said, lv_attr: attributes }] }] }),
+    )[0]?.isInvalid;
+  // As lvs says it of a thick one and of a thin one.
+  assert.equal(isInvalid('snapshot invalid', 'swi-I-s---'), true);
+  assert.equal(isInvalid('', 'swi-a-s---'), false);
+  assert.equal(isInvalid('unknown', 'Vwi-aotz--'), false);
   assert.equal(parseLvs('{"report":[{"lv":[]}]}').length, 0);
 });
 

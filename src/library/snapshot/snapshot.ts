@@ -1,5 +1,6 @@
 // `snapshot`: the operation sees volumes as they were at one moment, for which services need to be down a second or so.
 import { appendFileSync } from 'node:fs';
+import { isUserNamespace, namespaceObstacle } from '../../system/namespace.ts';
 import { randomHex } from '../../system/random.ts';
 import type { Operation } from '../../types.ts';
 import type { Context, LibraryHook, Problem, Values } from '../hook.ts';
@@ -82,7 +83,17 @@ function survey(
   }
   const all = [...volumes.values()];
   if (operation === 'restore') problems.push(...all.flatMap(volume => cannotRollBack(volume) ?? []));
+  else problems.push(...viewProblems());
   return { volumes: all, problems: [...problems, ...lackOfRoom(all, lvs, sizeOf(values))] };
+}
+
+/** Why nobody could look at a snapshot here. */
+function viewProblems(): readonly Problem[] {
+  const obstacle = namespaceObstacle();
+  if (obstacle !== undefined) return [obstacle];
+  if (!isUserNamespace()) return [];
+  const reason = 'no disk can be mounted in a user namespace, such as that of an unprivileged container';
+  return [{ reason, remedy: 'back up on the host of the container' }];
 }
 
 function pre(operation: Operation, context: Context): number {

@@ -76,7 +76,9 @@ export function parseLvs(text: string): LogicalVolume[] {
     dataPercent: Number.parseFloat(row('data_percent')),
     metadataPercent: Number.parseFloat(row('metadata_percent')),
     // lvs(8): the fifth of lv_attr is I for an invalid snapshot, S for one that failed to merge.
-    isInvalid: row('lv_snapshot_invalid') !== '' || /^....[IS]/.test(row('lv_attr')),
+    // That of a thin one is `unknown`.
+    isInvalid:
+      /^(?:snapshot invalid|1)$/.test(row('lv_snapshot_invalid')) || /^....[IS]/.test(row('lv_attr')),
     // The first is S for a snapshot that merges.
     isMerging: row('lv_attr').startsWith('S'),
     isOpen: row('lv_device_open') === 'open',
