@@ -6,8 +6,10 @@ import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -37,7 +39,7 @@ class Hooks(object):
         self._prepare("pre", _cwd())
 
     def inspect(self, extras_path):
-        self._prepare("inspect", os.path.join(_cwd(), extras_path))
+        self._prepare("inspect", os.path.join(_cwd(), _encode(extras_path)))
 
     def post(self):
         # Hooks of post take away what is seen there.
@@ -194,10 +196,44 @@ class Hooks(object):
     def _leave(self):
         """When Python exits: a shell prompts, and systemd kills what is left, when the hooks have been told."""
         if self.owner == os.getpid():
+            relays = _relay_sockets() if self.guardian else []
             try:
                 self._end(getattr(sys, "last_value", None))
             except KeyboardInterrupt:
                 pass  # The guardian goes on.
+            _end_relays(relays)
+
+
+def _relay_sockets():
+    """tklbam's log is closed by now, and the guardian opens our outputs in place of it. A socket, as systemd has for the journal,
+    cannot be opened; a pipe that is copied to it can."""
+    relays = []
+    for fd in (1, 2):
+        try:
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                continue
+            real = os.dup(fd)
+            reader, writer = os.pipe()
+            # Without our environment, by which the guardian would take it for something that tklbam has left.
+            copier = subprocess.Popen(["/bin/cat"], stdin=reader, stdout=real, env={}, close_fds=True)
+            os.close(reader)
+            os.dup2(writer, fd)
+            os.close(writer)
+            relays.append((fd, real, copier))
+        except EnvironmentError:
+            pass  # It is closed; or what hooks say is in their log alone.
+    return relays
+
+
+def _end_relays(relays):
+    for fd, real, _ in relays:
+        os.dup2(real, fd)
+        os.close(real)
+    # Not for ever: a hook may have left a daemon that has the pipe open.
+    for _ in range(200):
+        if all(copier.poll() is not None for _, _, copier in relays):
+            break
+        time.sleep(0.01)
 
 
 def _hooks_directory():
@@ -214,7 +250,8 @@ def _hooks_directory():
 
 
 def _environment():
-    env = dict((_text(name), _text(value)) for name, value in os.environ.items())
+    # Bytes in both: Python 3 decodes os.environ by the locale.
+    env = dict((_text(name), _text(value)) for name, value in getattr(os, "environb", os.environ).items())
     for option, flags in (("resume", ["--resume"]), ("simulate", ["--simulate", "-s"])):
         variable = "TKLBAM_HOOK_" + option.upper()
         env.pop(variable, None)
@@ -244,8 +281,24 @@ def _is_set(name, flags):
 
 
 def _text(value):
-    """Python 2 has bytes of the system, not always UTF-8, and JSON is text."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    """JSON is text, and bytes of the system need not be: then those beyond ASCII are lone surrogates (PEP 383)."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        text = value.decode("utf-8")
+        # Python 2 takes what UTF-8 has not for surrogates.
+        if not re.search(u"[\ud800-\udfff]", text):
+            return text
+    except UnicodeDecodeError:
+        pass
+    characters = [byte if byte < 0x80 else 0xDC00 + byte for byte in bytearray(value)]
+    return json.loads('"%s"' % "".join("\\u%04x" % each for each in characters))
+
+
+def _encode(path):
+    if isinstance(path, bytes):
+        return path
+    return os.fsencode(path) if hasattr(os, "fsencode") else path.encode("utf-8")
 
 
 def _open(path):
@@ -265,9 +318,9 @@ def _set_namespace(fd):
 
 def _cwd():
     try:
-        return os.getcwd()
+        return getattr(os, "getcwdb", os.getcwd)()
     except EnvironmentError:
-        return "/"  # It was removed.
+        return b"/"  # It was removed.
 
 
 def _pass_on(fd, control):

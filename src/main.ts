@@ -38,6 +38,7 @@ async function main(): Promise<Ending> {
   const callerEnv = environment();
   const env: Environment = { ...defaults.values, ...callerEnv };
   const argv = process.argv.slice(2);
+  const context = makeContext(env, defaults.values, callerEnv);
   let request: Request;
   try {
     request = parse(
@@ -46,7 +47,7 @@ async function main(): Promise<Ending> {
       attempt(() => process.cwd()),
     );
   } catch (error) {
-    if (error instanceof UsageError) await logUsageError(argv, env, error.message);
+    if (error instanceof UsageError) await turnAway(argv, error.message, context);
     throw error;
   }
   if (request.kind !== 'help' && request.kind !== 'version')
@@ -55,9 +56,12 @@ async function main(): Promise<Ending> {
     const { describePathRefusal } = await import('./report/verdicts.ts');
     const { reason, remedy } = describePathRefusal(defaults.refusal, DEFAULTS_FILE);
     tell(red(`HookError: the settings ${DEFAULTS_FILE} are refused: ${reason} (${remedy})`));
-    if (request.kind !== 'list') return 3;
+    if (request.kind !== 'list') {
+      await turnAway(argv, `the settings ${DEFAULTS_FILE} are refused: ${reason} (${remedy})`, context);
+      return 3;
+    }
   }
-  return dispatch(request, makeContext(env, defaults.values, callerEnv));
+  return dispatch(request, context);
 }
 
 async function dispatch(request: Request, context: Context): Promise<Ending> {
@@ -131,12 +135,12 @@ function makeContext(env: Environment, defaults: Environment, callerEnv: Environ
   };
 }
 
-/** An attempt that is turned away for wrong words or settings leaves a line in the log, as every other one. */
-async function logUsageError(argv: readonly string[], env: Environment, error: string): Promise<void> {
+async function turnAway(argv: readonly string[], error: string, context: Context): Promise<void> {
   const [command, operation] = argv;
-  if (command !== 'wrap' && command !== 'session') return;
-  const { logAttempt } = await import('./session/log.ts');
-  await logAttempt(env.TKLBAM_HOOKS_LOG, operation, error);
+  if ((command !== 'wrap' && command !== 'session') || (operation !== 'backup' && operation !== 'restore'))
+    return;
+  const { turnedAway } = await import('./commands/turned-away.ts');
+  await turnedAway(operation, argv, error, context);
 }
 
 function environment(): Environment {

@@ -1,10 +1,14 @@
 // Text for terminals and logs. Pure.
+import { hasRawBytes } from '../system/bytes.ts';
 
-/** Text as one line of printable characters: what a terminal or a log would act on becomes `\x0a` or `\u202e`. */
+/**
+ * Text as one line of printable characters: what a terminal or a log would act on becomes `\x0a` or `\u202e`, and a byte that is not UTF-8
+ * (system/bytes.ts) `\xff`.
+ */
 export function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\]/gu, character => {
-    const code = character.codePointAt(0) ?? 0;
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\\]/gu, character => {
     if (character === '\\') return '\\\\';
+    const code = hasRawBytes(character) ? character.charCodeAt(0) & 0xff : (character.codePointAt(0) ?? 0);
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
   });
 }

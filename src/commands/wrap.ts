@@ -7,7 +7,6 @@ import { restoreOpenFilesLimit } from '../run/launch.ts';
 import { type Carried, carryRawWords, readRawWords } from '../run/raw-words.ts';
 import { ENDING, type Handler, type Signals } from '../run/signals.ts';
 import type { Terminal } from '../run/terminal.ts';
-import { logAttempt } from '../session/log.ts';
 import { openSession, type Session } from '../session/session.ts';
 import { closeInherited } from '../system/descriptors.ts';
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
@@ -29,22 +28,6 @@ const PASSED_ON: readonly NodeJS.Signals[] = [
 export async function wrap(request: WrapRequest, context: Context): Promise<Ending> {
   const { env, tell } = context;
   const [name, ...args] = request.command;
-  const file = findCommand(name, request.cwd, searchPath(env.PATH));
-  if (typeof file === 'number') {
-    const why = file === NOT_FOUND ? 'is not to be found' : 'cannot be executed';
-    const where = name.includes('/') ? '' : ` in PATH (${searchPath(env.PATH)})`;
-    const error = `'${escapeControls(name)}' ${why}${where}, no hook was run`;
-    tell(`tklbam-hooks: ${error}`);
-    await logAttempt(request.statePaths.log, request.operation, error);
-    return file;
-  }
-  const carried = carryRawWords([file, ...args], context.callerEnv, readRawWords);
-  if (carried === undefined) {
-    tell(
-      'tklbam-hooks: an argument of COMMAND is not valid UTF-8, and without /proc it cannot be passed on, no hook was run',
-    );
-    return 2;
-  }
   closeInherited();
   context.leaveDirectory();
   const { signals, terminal } = context.listen(PASSED_ON);
@@ -70,8 +53,26 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
   );
   const session = openSession(request, deps);
   const end = (status: number): Ending => (status === 0 ? 0 : (received ?? status));
+  const turnAway = async (status: number, reason: string): Promise<Ending> => {
+    const error = `${reason}, no hook was run`;
+    tell(`tklbam-hooks: ${error}`);
+    await session.turnAway(error, env);
+    return end(status);
+  };
   try {
     return await signals.during(between, async () => {
+      const file = findCommand(name, request.cwd, searchPath(env.PATH));
+      if (typeof file === 'number') {
+        const why = file === NOT_FOUND ? 'is not to be found' : 'cannot be executed';
+        const where = name.includes('/') ? '' : ` in PATH (${escapeControls(searchPath(env.PATH))})`;
+        return turnAway(file, `'${escapeControls(name)}' ${why}${where}`);
+      }
+      const carried = carryRawWords([file, ...args], context.callerEnv, readRawWords);
+      if (carried === undefined)
+        return turnAway(
+          2,
+          'an argument of COMMAND is not valid UTF-8, and without /proc it cannot be passed on',
+        );
       const pre = await session.advance('pre', request.cwd, env, 'any');
       if (pre.status === EX_TEMPFAIL) tell(describeDeferral(name));
       if (pre.status !== 0) return end(pre.status);

@@ -1,5 +1,6 @@
 // The directory that a program is started in.
-import { accessSync, constants, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
+import { hasRawBytes, toBytes } from '../system/bytes.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
 import type { Defect } from '../types.ts';
 
@@ -14,10 +15,22 @@ const fd =
 export const startIn = (directory: string): string =>
   fd !== undefined && directory === own ? `/proc/self/fd/${fd}` : directory;
 
+/** Calls `start` with what leads a child that it starts to a directory, whose name may have bytes that are not UTF-8. */
+export function startingIn<T>(directory: string, start: (cwd: string) => T): T {
+  const opened = hasRawBytes(directory)
+    ? attempt(() => openSync(toBytes(directory), constants.O_RDONLY | constants.O_DIRECTORY))
+    : undefined;
+  try {
+    return start(opened === undefined ? startIn(directory) : `/proc/self/fd/${opened}`);
+  } finally {
+    if (opened !== undefined) closeSync(opened);
+  }
+}
+
 /** Why a program could not be started, by the errno name. chdir(2) fails with the same as execve(2), and is asked for first. */
 export function startDefect(code: string, directory: string): Defect {
   if (code === 'EACCES' || code === 'ENOENT' || code === 'ENOTDIR') {
-    const cwd = startIn(directory);
+    const cwd = hasRawBytes(directory) ? toBytes(directory) : startIn(directory);
     try {
       accessSync(cwd, constants.X_OK);
       if (!statSync(cwd).isDirectory()) return { kind: 'directory', directory, code: 'ENOTDIR' };

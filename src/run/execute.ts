@@ -3,7 +3,7 @@ import { isatty } from 'node:tty';
 import { processTag } from '../hooks/plan.ts';
 import { isDead } from '../system/descriptors.ts';
 import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step, Trace } from '../types.ts';
-import { startDefect, startIn } from './directory.ts';
+import { startDefect, startIn, startingIn } from './directory.ts';
 import { type Launch, launchWords } from './launch.ts';
 import type { OutputTail } from './output-tail.ts';
 import { end, track } from './process-tree.ts';
@@ -76,11 +76,10 @@ async function run(
   const hasOwnGroup = !terminal.isThere || state === 'post' || state === 'error';
   const startedMs = performance.now();
   const hook = [step.hook.path, ...step.args] as const;
-  // Of what is not ours, such as what a caller of `session` says, the bytes are not known.
+  // Without /proc, the bytes of what is not UTF-8 are not known.
   const { words, env } = carryRawWords(hook, step.env, readRawWords) ?? { words: hook, env: step.env };
   const [file = '', ...args] = [...launchWords(setting, step.cwd), ...words];
   const options = {
-    cwd: startIn(step.cwd),
     env,
     extendEnv: false,
     stdio: streams(setting, state, tail?.fd),
@@ -92,7 +91,7 @@ async function run(
   } as const;
   const { timeoutMs, graceMs } = step;
   const { child, tree, release } = track(
-    () => execa(file, args, options),
+    () => startingIn(step.cwd, cwd => execa(file, args, { ...options, cwd })),
     { hasOwnGroup, tag: processTag(step) },
     traced,
   );

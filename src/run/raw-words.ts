@@ -1,7 +1,7 @@
 // Arguments and variables that are not UTF-8, carried through as they are: Node.js decodes those that it gets, and encodes those that it
 // gives. A small perl(1), which every Debian has, is handed their bytes as digits, and becomes the program by one exec(2).
 import { readFileSync } from 'node:fs';
-import { decodeBytes } from '../system/bytes.ts';
+import { decodeBytes, hasRawBytes, toBytes } from '../system/bytes.ts';
 import { attempt } from '../system/errno.ts';
 import type { Environment } from '../types.ts';
 
@@ -33,8 +33,9 @@ print STDERR "$words[0]: $!\\n";
 exit($error == 2 ? 127 : 126);`;
 
 /**
- * Those of `args` that are not UTF-8 stand in the same places at the end of our own, and such variables of `env` are ours. Unchanged if all of
- * it is UTF-8; undefined if something is not and its bytes are not known. The name of the program has to be UTF-8. Reads no more than it has to.
+ * Those of `args` that are not UTF-8 stand in the same places at the end of our own. Variables of `env` that are not are ours, with U+FFFD where
+ * Node.js put it, or a caller's of `session`, with their bytes as system/bytes.ts has them. Unchanged if all of it is UTF-8; undefined if
+ * something is not and its bytes are not known. The name of the program has to be UTF-8. Reads no more than it has to.
  */
 export function carryRawWords(
   [file, ...args]: readonly [string, ...string[]],
@@ -42,23 +43,28 @@ export function carryRawWords(
   read: () => RawWords,
 ): Carried | undefined {
   const isLossy = (text: string): boolean => text.includes('\ufffd');
-  const lossy = Object.entries(env).filter(([name, value]) => isLossy(name) || isLossy(value));
-  if (!args.some(isLossy) && lossy.length === 0) return { words: [file, ...args], env };
+  const isBare = ([name, value]: [string, string]): boolean =>
+    [name, value].some(each => isLossy(each) || hasRawBytes(each));
+  const bare = Object.entries(env).filter(isBare);
+  if (!args.some(isLossy) && bare.length === 0) return { words: [file, ...args], env };
 
   const raw = read();
   const own = args.length === 0 ? [] : raw.argv.slice(-args.length);
-  const entries = lossy.map(([name, value]) =>
-    raw.environ.find(entry => decodeBytes(entry) === `${name}=${value}`),
-  );
+  const entries = bare.map(([name, value]): string | undefined => {
+    const entry = `${name}=${value}`;
+    if (hasRawBytes(entry)) return toBytes(entry).toString('latin1');
+    const ours = raw.environ.find(each => decodeBytes(each) === entry);
+    // One that is not ours has that character itself.
+    return ours ?? (raw.environ.length === 0 ? undefined : toBytes(entry).toString('latin1'));
+  });
   const isKnown = args.every((arg, index) => !isLossy(arg) || decodeBytes(own[index] ?? '') === arg);
   if (!isKnown || entries.includes(undefined)) return undefined;
 
   // perl(1) obeys variables that begin with PERL.
   const isPerls = (name: string): boolean => name.startsWith('PERL');
-  const plain = Object.entries(env).filter(
-    ([name, value]) => !isPerls(name) && !isLossy(name) && !isLossy(value),
-  );
-  const perls = Object.entries(env).filter(([name, value]) => isPerls(name) && !isLossy(value));
+  const others = Object.entries(env).filter(entry => !isBare(entry));
+  const plain = others.filter(([name]) => !isPerls(name));
+  const perls = others.filter(([name]) => isPerls(name));
   const variables = [
     ...entries.map(entry => hex(entry ?? '', 'latin1')),
     ...perls.map(([name, value]) => hex(`${name}=${value}`, 'utf8')),

@@ -4,6 +4,7 @@ import { Socket } from 'node:net';
 import { escapeControls } from '../cli/text.ts';
 import { UsageError } from '../cli/usage-error.ts';
 import { resultEntry } from '../report/messages.ts';
+import { toBytes } from '../system/bytes.ts';
 import { isInherited } from '../system/descriptors.ts';
 import { attempt } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
@@ -111,6 +112,9 @@ interface Failed {
   readonly failed: string;
 }
 
+/** Whether a path or an environment can hold it: no NUL, and no surrogates but those that are bytes (system/bytes.ts). */
+const isPossible = (text: string): boolean => !/\0|(?![\udc80-\udcff])\p{Cs}/u.test(text);
+
 /** What a line asks for; or, as text, what is wrong with it. */
 export function parseDemand(line: string): Demand | Failed | string {
   const found: unknown = attempt(() => JSON.parse(line));
@@ -124,14 +128,14 @@ export function parseDemand(line: string): Demand | Failed | string {
   if (state !== 'pre' && state !== 'inspect' && state !== 'post') {
     return `"state" is one of "pre", "inspect", "post", "error", not ${typeof state === 'string' ? JSON.stringify(state) : state === undefined ? 'absent' : `of type ${typeof state}`}`;
   }
-  if (typeof cwd !== 'string' || !cwd.startsWith('/') || cwd.includes('\0'))
+  if (typeof cwd !== 'string' || !cwd.startsWith('/') || !isPossible(cwd))
     return '"cwd" is not an absolute path';
   if (typeof view !== 'boolean') return '"view" is not true or false';
   if (!isObject(env)) return '"env" is not an object of names and values';
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (typeof value !== 'string') return `the value of ${JSON.stringify(name)} in "env" is not a string`;
-    if (name === '' || /[=\0]/.test(name) || value.includes('\0'))
+    if (name === '' || name.includes('=') || !isPossible(name) || !isPossible(value))
       return `${JSON.stringify(name)} in "env" cannot be in an environment`;
     environment[name] = value;
   }
@@ -188,7 +192,7 @@ export async function guard(
 function findFault({ stage, cwd }: Demand, session: Session): string | undefined {
   if (!session.canFollow(stage))
     return `"${stage}" cannot be the next state: it is pre, then inspect if at all, then post, each once`;
-  if (attempt(() => statSync(cwd).isDirectory()) !== true)
+  if (attempt(() => statSync(toBytes(cwd)).isDirectory()) !== true)
     return `the directory ${JSON.stringify(cwd)} does not exist`;
   return undefined;
 }

@@ -61,6 +61,8 @@ export interface Session {
   readonly canFollow: (stage: Stage) => boolean;
   /** Runs the hooks of a state, and those of `error` if that fails. Whatever it throws, the session is over then. */
   readonly advance: (stage: Stage, cwd: string, env: Environment, sight?: Sight) => Promise<Answer>;
+  /** There is no session, though one was asked for: nothing but hooks that want to hear of every failure is run. */
+  readonly turnAway: (error: string, env: Environment) => Promise<void>;
   /** The operation itself begins, by running this command. */
   readonly runs: (command: string) => void;
   /** The operation has failed: runs the hooks of `error`, unless no session has begun or it is over. */
@@ -104,7 +106,11 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
         deps.log.write(sessionEntry(first, 'turned-away', describeBug(bug), bootId()));
         throw bug;
       });
-      if ('error' in begun) return turnAway(first, begun, env);
+      if ('error' in begun) {
+        deps.tellTurnedAway(begun.error);
+        await turnAway(first, begun, env);
+        return { status: 1, error: begun.error, results: [] };
+      }
       phase = { kind: 'open', stage, env, ...begun };
     }
     if (phase.kind !== 'open') throw new Error(`${stage} of a session that is ${phase.kind}`);
@@ -251,12 +257,10 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     }
   };
 
-  const turnAway = async (record: SessionRecord, trouble: Trouble, env: Environment): Promise<Answer> => {
+  const turnAway = async (record: SessionRecord, trouble: Trouble, env: Environment): Promise<void> => {
     phase = { kind: 'over' };
-    deps.tellTurnedAway(trouble.error);
     deps.log.write(sessionEntry(record, 'turned-away', trouble.error, bootId()));
     await notifyAlways({ ...settings, ...trouble, session: record.session }, env, deps);
-    return { status: 1, error: trouble.error, results: [] };
   };
 
   return {
@@ -265,6 +269,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       return phase.kind === 'open' && STAGES.indexOf(stage) > STAGES.indexOf(phase.stage);
     },
     advance,
+    turnAway: (error, env) => turnAway(newRecord(settings, env, deps), { error, failed: '' }, env),
     traced: trace => {
       if (phase.kind === 'open') phase.ledger.note(trace);
     },

@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -165,6 +166,61 @@ for (const program of programs) {
         '',
         `tklbam-hooks: '${plain}' cannot be executed, no hook was run\n`,
       ]);
+    });
+
+    test('whatever stands in the way of an attempt, it is in the log, and hooks that ask to hear of it are told', t => {
+      const made = stage(t);
+      const ears = '#!/bin/sh\n# tklbam-hooks: always\necho "always $2 $TKLBAM_HOOK_ERROR" >>"$RECORD"\n';
+      place(made.hooks, 'always', ears);
+      const attempts: readonly (readonly [
+        status: number,
+        error: string,
+        args: string[],
+        env?: Record<string, string>,
+      ])[] = [
+        [127, "'/none' is not to be found, no hook was run", ['--', '/none']],
+        [126, "'/etc/passwd' cannot be executed, no hook was run", ['--', '/etc/passwd']],
+        [
+          2,
+          "TKLBAM_HOOKS_TIMEOUT: 'soon' is no duration, ",
+          ['--', 'true'],
+          { TKLBAM_HOOKS_TIMEOUT: 'soon' },
+        ],
+        [2, "TKLBAM_HOOKS_GRACE: 'soon' is no duration, ", ['--', 'true'], { TKLBAM_HOOKS_GRACE: 'soon' }],
+        [2, "--warn-status: 'x' is no exit status", ['--warn-status', 'x', '--', 'true']],
+        [2, "'wrap' takes no argument 'true'", ['true']],
+      ];
+      for (const [status, error, args, env = {}] of attempts) {
+        rmSync(made.log, { force: true });
+        rmSync(String(made.env.RECORD), { force: true });
+        const [ended, stdout, stderr] = ending(
+          run(program, ['wrap', 'backup', ...args], { env: { ...made.env, ...env } }),
+        );
+        assert.deepEqual([ended, stdout], [status, '']);
+        assert.ok(stderr.startsWith(`tklbam-hooks: ${error}`), stderr);
+        const [told = '', ...more] = made.told();
+        assert.deepEqual([told.startsWith(`always error ${error}`), more], [true, []], told);
+        const sessions = logged(made).filter(({ type }) => type === 'session');
+        assert.deepEqual(
+          sessions.map(({ outcome, operation }) => [outcome, operation]),
+          [['turned-away', 'backup']],
+        );
+        assert.ok(String(sessions[0]?.error).startsWith(error));
+      }
+    });
+
+    test('words that cannot be understood at all are in the log, and no hook is told', t => {
+      const made = stage(t);
+      place(made.hooks, 'always', '#!/bin/sh\n# tklbam-hooks: always\necho told >>"$RECORD"\n');
+      assert.equal(
+        run(program, ['wrap', 'backup', '--hokks', '/', '--', 'true'], { env: made.env }).status,
+        2,
+      );
+      assert.deepEqual(
+        logged(made).map(({ outcome }) => outcome),
+        ['turned-away'],
+      );
+      assert.deepEqual(made.told(), []);
     });
 
     test('a hook of pre that fails is told error with those before it, and the command is not run', t => {
@@ -1019,6 +1075,39 @@ function guardianTests(program: Program): void {
     // 3 is the directory, which ls reads.
     const fds = '0\n1\n2\n3\n';
     assert.equal(readFileSync(saved, 'utf8'), `pre / 1 \n${fds}inspect ${extras} 2 \n${fds}post /  \n${fds}`);
+  });
+
+  test('bytes that are not UTF-8, lone surrogates in JSON, reach hooks as they are', async t => {
+    const made = stage(t, []);
+    const directory = join(scratch(t), 'saved');
+    mkdirSync(directory);
+    const odd = Buffer.from(join(directory, 'caf\xe9'), 'latin1');
+    mkdirSync(odd);
+    const hook = `#!/bin/sh\nenv -0 >"${directory}/$2"; pwd >>"${directory}/$2"\n[ "$2" != post ]\n`;
+    place(made.hooks, 'a', hook);
+    const { ask, ended, output } = guardian(t, made);
+    const cwd = join(directory, 'caf\udce9');
+    const env = { NAME: 'caf\udce9 \u{1f600}\udc80', UTF8: 'é\ufffd' };
+    assert.equal((await ask('pre', { cwd, env })).status, 0);
+    assert.equal(
+      (await ask('inspect', { cwd: join(directory, 'none\udce9'), env })).error,
+      `the directory "${directory}/none\\udce9" does not exist`,
+    );
+    assert.equal((await ask('post', { cwd, env })).status, 1);
+    assert.equal(await ended, 1, output());
+    for (const [state, where] of [
+      ['pre', odd.toString('latin1')],
+      ['post', odd.toString('latin1')],
+      ['error', '/'],
+    ]) {
+      const seen = readFileSync(join(directory, `${state}`), 'latin1').split(/[\0\n]/);
+      const bytes = (text: string): string => Buffer.from(text).toString('latin1');
+      assert.ok(seen.includes(`NAME=caf\xe9 ${bytes('\u{1f600}')}\x80`), seen.join('\n'));
+      assert.ok(seen.includes(`UTF8=${bytes('é\ufffd')}`), seen.join('\n'));
+      assert.ok(seen.includes(`${where}`), seen.join('\n'));
+    }
+    // Nothing keeps the directory.
+    rmdirSync(odd);
   });
 
   test('a failure is answered after error, with the HookError, and ends it', async t => {

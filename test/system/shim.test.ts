@@ -19,7 +19,7 @@ event="\${0##*/} $1 $2"
 {
   echo "event=$event"
   echo "cwd=$PWD"
-  env | grep -E '^(TKLBAM_|AWS_)'
+  env | grep -aE '^(TKLBAM_|AWS_)'
   echo "descriptors=$(ls /proc/self/fd | paste -sd ' ')"
   echo "guardian=$(tr '\\0' ' ' <"/proc/$PPID/cmdline")"
   echo "open=$(readlink /proc/$PPID/fd/* | grep -E '/(run|log)/tklbam-backup|passwd' | sort -u | paste -sd ' ')"
@@ -192,7 +192,8 @@ tklbam-hooks wrap backup -- sh -c 'echo "$TKLBAM_TEST"'; sed -i '/^TKLBAM_TEST/d
         'a backup pre, b backup pre, a backup inspect, b backup inspect, b backup error, a backup error';
       const said = "the caller, 'tklbam-\\w+' \\(pid \\d+\\), failed: Exception: duplicity failed";
       assertFailed(backup, 1, events, said);
-      // Its log is closed by then: this comes where tklbam's own last words do, if they go to what open(2) can open.
+      // Its log is closed by then: this comes where tklbam's own last words do, which may be a socket, as here, or a pipe.
+      assert.match(backup.stderr, new RegExp(`^tklbam-hooks: ${said}$`, 'm'));
       const piped = seeAnew('tklbam-backup 2>&1 | cat', { WORK: 'false' });
       assert.match(piped.stdout, new RegExp(`^tklbam-hooks: ${said}$`, 'm'));
       assert.ok(backup.hooks.every(hook => !('AWS_ACCESS_KEY_ID' in hook)));
@@ -229,6 +230,16 @@ tklbam-hooks wrap backup -- sh -c 'echo "$TKLBAM_TEST"'; sed -i '/^TKLBAM_TEST/d
       const restore = see('tklbam-restore', { FAIL: 'ü restore pre' });
       assertRaised(restore, `hooks.HookError: ${pathOf('ü restore pre')} non-zero exitcode (3)`);
       rmSync(inRoot('etc/tklbam/hooks.d/ü'));
+    });
+
+    await t.test('a directory and a value that are not UTF-8', () => {
+      const command = `odd=$(printf 'caf\\351'); mkdir "$odd"; cd "$odd"
+TKLBAM_ODD="$odd\\é" tklbam-restore; status=$?
+cd ..; rmdir "$odd"
+export LC_ALL=C
+grep -acFx "cwd=/root/$odd" told; grep -acFx "TKLBAM_ODD=$odd\\é" told; (exit $status)`;
+      const { status, stdout, stderr } = see(command);
+      assert.deepEqual([status, stdout, stderr], [0, 'working\ndone\n4\n6\n', '']);
     });
 
     await t.test(

@@ -62,10 +62,22 @@ test('U+FFFD itself is UTF-8', () => {
   assert.deepEqual(started([word], {}, []), [word, '']);
 });
 
+test('what a caller of `session` says is carried by its own bytes, and U+FFFD itself', () => {
+  const env = { 'N\udcff': 'caf\udce9 \u{1f600}\udc80', B: 'x\ufffd', C: 'é' };
+  const carried = carryRawWords(['/usr/bin/env', '-0'], env, raw(['x'], ['B=y']));
+  const [file = '', ...words] = carried?.words ?? [];
+  const { stdout } = spawnSync(file, words, { env: carried?.env, encoding: 'latin1' });
+  const bytes = (text: string): string => Buffer.from(text).toString('latin1');
+  assert.deepEqual(
+    stdout.split('\0').sort(),
+    ['', `B=${bytes('x\ufffd')}`, `C=${bytes('é')}`, `N\xff=caf\xe9 ${bytes('\u{1f600}')}\x80`].sort(),
+  );
+});
+
 test('where the bytes are not known, there is no guess', () => {
   assert.equal(carryRawWords(['/bin/tar', '\ufffd'], {}, raw([])), undefined);
   assert.equal(carryRawWords(['/bin/tar', '\ufffd'], {}, raw(['tar', 'x'])), undefined);
-  assert.equal(carryRawWords(['/bin/tar'], { A: '\ufffd' }, raw([], ['A=\xff\xff'])), undefined);
+  assert.equal(carryRawWords(['/bin/tar'], { A: '\ufffd' }, raw([])), undefined);
 });
 
 test('a program that is gone is 127, as for a shell', () => {
