@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { LIBRARY } from '../cli/grammar.ts';
 import { escapeControls } from '../cli/text.ts';
 import {
   describeDefect,
@@ -88,7 +89,9 @@ function circumstances(hook: Candidate, judged: readonly Judged[], isAsked: bool
   );
   const isMask = judged.some(each => each.hook.name === hook.name && isOf('hidden')(each));
   const isAlone =
-    siblings.length >= 3 && siblings.filter(isOf('disabled')).length === 1 && hook.name !== 'fixclock';
+    siblings.length >= 3 &&
+    siblings.filter(isOf('disabled')).length === 1 &&
+    !['fixclock', ...LIBRARY].includes(hook.name);
   return { isAsked, isMask, isAlone };
 }
 

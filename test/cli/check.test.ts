@@ -624,13 +624,15 @@ for (const program of programs) {
     ]);
   });
 
-  it('the one that is switched off where all others run is told, a ready fixclock and those in a crowd are not', t => {
+  it('the one that is switched off where all others run is told, a ready hook and those in a crowd are not', t => {
     const directory = hooksDirectory(t);
     place(directory, 'README', 'Read me.\n', 0o644);
     for (const name of ['a', 'b']) place(directory, name, SCRIPT);
-    place(directory, 'fixclock', SCRIPT, 0o644);
-    assert.deepEqual(checks(directory), [0, '', '']);
-    rmSync(join(directory, 'fixclock'));
+    for (const ready of ['fixclock', 'services', 'snapshot']) {
+      place(directory, ready, SCRIPT, 0o644);
+      assert.deepEqual(checks(directory), [0, '', ''], ready);
+      rmSync(join(directory, ready));
+    }
     place(directory, 'c', SCRIPT, 0o644);
     const reason = 'it is not executable, so it does not run, as all others in its directory do';
     const line = `'${directory}/c': ${reason} (chmod +x enables it; a name in .disabled says that it is meant)\n`;
@@ -713,6 +715,35 @@ for (const program of programs) {
     const remedy = `put NAME.sig beside it, ${disable}`;
     assert.deepEqual(asJson('/mnt', words), [
       { name: 'none', path: `${directory}/none`, kind: 'unverified', reason, remedy },
+    ]);
+  });
+
+  it('a key that has expired since, and one of no keyring, are named, with their dates', t => {
+    const profile = scratch(t);
+    const directory = join(profile, 'hooks.d');
+    mkdirSync(directory, { mode: 0o755 });
+    for (const [name, signature] of [
+      ['expired', 'expired'],
+      ['unknown', 'other'],
+    ] as const) {
+      place(directory, name, SCRIPT);
+      place(directory, `${name}.sig`, keys.signature(signature), 0o644);
+    }
+    const words = ['--profile', profile, '--keyring', keys.keyring('expired')];
+    const expired = {
+      reason: `it is signed with key ${keys.id('expired')}, which has expired since, on 2020-12-31`,
+      remedy: 'have it signed anew',
+    };
+    const unknown = {
+      reason: `it is a profile hook, signed on 2020-02-01 with key ${keys.id('other')}, which is in none of the keyrings`,
+      remedy: `add the keyring that has it with --keyring or TKLBAM_HOOKS_KEYRING, have it signed anew, ${disable}`,
+    };
+    const line = (name: string, { reason, remedy }: typeof expired): string =>
+      `'${directory}/${name}': ${reason} (${remedy})\n`;
+    assert.deepEqual(checks('/mnt', words), [1, line('expired', expired) + line('unknown', unknown), '']);
+    assert.deepEqual(asJson('/mnt', words), [
+      { name: 'expired', path: `${directory}/expired`, kind: 'expired-key', ...expired },
+      { name: 'unknown', path: `${directory}/unknown`, kind: 'unverified', ...unknown },
     ]);
   });
 

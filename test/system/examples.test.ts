@@ -22,6 +22,13 @@ function machine(t: Parameters<typeof openChroot>[0]): Chroot {
     recursive: true,
   });
   mkdirSync(join(chroot.root, 'etc/tklbam/hooks.d'), { recursive: true });
+  // Ready hooks are there, switched off.
+  place(
+    join(chroot.root, 'etc/tklbam/hooks.d'),
+    'services',
+    readFileSync(join(repository, 'hooks.d/services')),
+    0o644,
+  );
   return chroot;
 }
 
@@ -58,7 +65,18 @@ function manualBlocks(): string[] {
 /** The commands of a block, a prompt each: `# ` in the manual page, none in README. Lines that are indented go on. */
 const commands = (block: string): string => block.replaceAll(/\n {6}/g, ' ').replaceAll(/^# /gm, '');
 
-const SHOP = `useradd --system --create-home --home-dir /var/lib/shop shop
+/** An application, its database and its service, where there is no systemd. */
+const SHOP = `cat >/etc/init.d/shop <<'END'
+#!/bin/sh
+case $1 in
+  start) touch /run/shop ;;
+  stop) rm /run/shop ;;
+  status) [ -e /run/shop ] || exit 3 ;;
+esac
+END
+chmod 755 /etc/init.d/shop
+service shop start
+useradd --system --create-home --home-dir /var/lib/shop shop
 runuser -u shop -- sqlite3 /var/lib/shop/shop.db 'create table orders(x); insert into orders values (1), (2);'`;
 const RESTIC = { RESTIC_REPOSITORY: '/var/lib/repository', RESTIC_PASSWORD: 'x' };
 
@@ -78,8 +96,10 @@ test('every example of the manual page does what it says', t => {
   assert.match(bash('cat /tmp/package-list'), /^sqlite3\t3/m);
 
   bash(SHOP);
-  // Here is no systemd: the service is left alone.
-  assert.match(bash(`${installed}`), /30-shop' starts.*40-shop' succeeded after/s);
+  assert.match(
+    bash(`${installed}`),
+    /30-shop: stopped shop for the backup.*40-shop' succeeded after.*30-shop: started shop again/s,
+  );
   assert.equal(bash('ls -A /root/dumps'), '40-shop.sqlite\npackage-list\n');
 
   bash(`restic init; mkdir -p /srv/www; echo before >/srv/www/index; chmod 751 /srv; ${backedUp}`, RESTIC);
@@ -133,7 +153,8 @@ test('every example of README does what it says', t => {
       assert.deepEqual([status, stderr], [0, '']);
       assert.match(readFileSync(join(root, 'tmp/package-list'), 'utf8'), /^sqlite3\t3/m);
       rmSync(join(hooks, 'package-list'));
-    } else if (/^(?:echo|install|tklbam-hooks) /.test(block)) {
+    } else if (/^(?:cd|echo|install|tklbam-hooks) /.test(block)) {
+      for (const name of readdirSync(hooks)) rmSync(join(hooks, name));
       for (const name of ['services', 'services.conf'])
         copyFileSync(join(repository, 'hooks.d', name), join(hooks, name));
       const script = `id shop >/dev/null 2>&1 || { ${SHOP}; restic init; }\nmkdir -p /root/dumps\n${block}`;
@@ -159,28 +180,81 @@ test('every example of README does what it says', t => {
 });
 
 test('every hook of packaging/examples is run by a test', () => {
-  assert.deepEqual(examples, [
-    '00-report',
-    '20-disk-space',
-    '30-service',
-    '40-postgresql',
-    '40-sqlite',
-    '50-package-list',
-  ]);
+  assert.deepEqual(examples, ['00-report', '20-disk-space', '40-postgresql', '40-sqlite', '50-package-list']);
 });
 
-test('00-report mails root what went wrong, and nothing when all is well', t => {
+/** What stands in the way of a backup, the command that it is, and what the mail says of it. */
+const obstacles: readonly (readonly [what: string, script: string, mail: RegExp])[] = [
+  ['a backup that fails', 'backup false', /^'false' exited with status 1$/],
+  [
+    'a hook that fails',
+    "hook '#!/bin/sh\nexit 3'; backup true",
+    /^`\/etc\/tklbam\/hooks.d\/50-other backup pre` non-zero exitcode \(3\)$/,
+  ],
+  [
+    'a hook that is refused',
+    "hook '#!/bin/sh'; chmod o+w $other; backup true",
+    /50-other backup pre` refused: it is writable by everybody, no hook was run/,
+  ],
+  [
+    'a hook that is broken',
+    "hook '#!/nonexistent'; backup true",
+    /50-other backup pre` could not be started: its interpreter '\/nonexistent'/,
+  ],
+  [
+    'another backup that is running',
+    'tklbam-hooks wrap backup -- sh -c "tklbam-hooks wrap backup -- true || :"',
+    /^another backup session is running: pid \d+/,
+  ],
+  ['a command that is missing', 'backup none', /^'none' is not to be found in PATH \(.*\), no hook was run$/],
+  [
+    '--inspect of no directory',
+    'backup --inspect /none true',
+    /^--inspect '\/none' is not a directory, 'true' was not run$/,
+  ],
+  [
+    'settings that mean nothing',
+    'TKLBAM_HOOKS_TIMEOUT=soon backup true',
+    /^TKLBAM_HOOKS_TIMEOUT: 'soon' is no duration, /,
+  ],
+  [
+    'settings that are refused',
+    'touch $settings; chmod o+w $settings; backup true; rm $settings',
+    /^the settings \/etc\/default\/tklbam-hooks are refused: .* is writable by everybody \(chmod go-w /,
+  ],
+];
+
+test('00-report mails root what went wrong, whatever that was, and nothing when all is well', async t => {
   const { run } = machine(t);
+  const cases = obstacles.map(([, script], index) => `{ ${script}; } >&2; rm -f $other; mailed ${index}`);
   const script = `install -m 755 /${DOCUMENTATION}/examples/00-report /etc/tklbam/hooks.d
+other=/etc/tklbam/hooks.d/50-other settings=/etc/default/tklbam-hooks
+hook() { printf "$1\\n" >$other; chmod 755 $other; }
+backup() {
+  local options=
+  case $1 in --*) options="$1 $2"; shift 2 ;; esac
+  ! tklbam-hooks wrap backup $options -- "$@"
+}
+mailed() {
+  until grep -qs 'shows what each hook did' /var/mail/root; do sleep 0.1; done
+  echo "case $1"
+  cat /var/mail/root
+  rm /var/mail/root
+}
 tklbam-hooks wrap backup -- true
 [ ! -e /var/mail/root ]
-! tklbam-hooks wrap backup -- false
-until [ -s /var/mail/root ]; do sleep 0.1; done
-cat /var/mail/root`;
-  const { status, stdout, stderr } = run(['timeout', '60', 'bash', '-euc', script]);
+${cases.join('\n')}`;
+  const { status, stdout, stderr } = run(['timeout', '300', 'bash', '-euc', script]);
   assert.equal(status, 0, stdout + stderr);
-  assert.match(stdout, /^Subject: backup of \S+ failed$/m);
-  assert.match(stdout, /^'false' exited with status 1$/m);
+  const mails = stdout.split(/^case \d+\n/m).slice(1);
+  for (const [index, [what, , said]] of obstacles.entries()) {
+    await t.test(what, () => {
+      const mail = mails[index] ?? '';
+      assert.equal(mail.match(/^Subject: /gm)?.length, 1, mail);
+      assert.match(mail, /^Subject: backup of \S+ failed$/m);
+      assert.match(mail, new RegExp(said.source, 'm'));
+    });
+  }
 });
 
 test('20-disk-space stops a backup that would fill the disk, or whose directory it cannot look at', t => {
