@@ -154,7 +154,8 @@ class Hooks(object):
             if self.outside is None:
                 os.close(outside)
             why = "it has threads" if error.errno == errno.EINVAL else error.strerror
-            text = "tklbam, in '%s', cannot see the snapshots: %s (back up by 'tklbam-hooks wrap')" % (cwd, why)
+            where = cwd if isinstance(cwd, str) else os.fsdecode(cwd)
+            text = "tklbam, in '%s', cannot see the snapshots: %s (back up by 'tklbam-hooks wrap')" % (where, why)
             self._end(HookError(text))
             return text
 
@@ -196,6 +197,7 @@ class Hooks(object):
     def _leave(self):
         """When Python exits: a shell prompts, and systemd kills what is left, when the hooks have been told."""
         if self.owner == os.getpid():
+            self._leave_view()
             relays = _relay_sockets() if self.guardian else []
             try:
                 self._end(getattr(sys, "last_value", None))
