@@ -5,8 +5,11 @@ import { unfinished } from '../session/recovery.ts';
 import type { StatusRequest } from '../types.ts';
 import type { Context } from './context.ts';
 
-export async function status({ statePaths, json }: StatusRequest, { by, print }: Context): Promise<number> {
+export async function status(
+  { statePaths, json }: StatusRequest,
+  { by, print, tell }: Context,
+): Promise<number> {
   const sessions = unfinished(statePaths, by.uid);
-  const entries = readLog(statePaths.log);
+  const entries = readLog(statePaths.log, tell);
   return print(json ? statusJson(sessions, entries) : statusText(sessions, entries, new Date()));
 }

@@ -28,7 +28,7 @@ const WITHHELD = ['PYTHONPATH', 'PYTHONHOME'];
  * tklbam and duplicity (PASSPHRASE, AWS_SECRET_ACCESS_KEY), restic, borg, kopia, rclone, and those that are like them.
  */
 const SECRET =
-  /PASSWORD|PASSWD|PASSPHRASE|PASSCOMMAND|SECRET|TOKEN|CREDENTIAL|APIKEY|SSHPASS|_(?:PASS|PWD|KEY|KEY_ID|AUTH|SAS)$|^PASS$/i;
+  /PASSWORD|PASSWD|PASSPHRASE|PASSCOMMAND|SECRET|TOKEN|CREDENTIAL|CONNECTION_STRING|APIKEY|SSHPASS|_(?:PASS|PWD|KEY|KEY_ID|AUTH|SAS)$|^PASS$/i;
 
 /** Whether hooks get it only if they ask for secrets. */
 export const isSecret = (name: string): boolean => SECRET.test(name);

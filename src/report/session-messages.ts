@@ -61,6 +61,10 @@ export function describeNotification(
   return `tklbam-hooks: ${hook}${count}, ${AGAIN} ${when}`;
 }
 
+/** A hook of `error` that was ended from outside, and has another chance. */
+export const describeRetry = ({ step, outcome }: Result): string =>
+  `tklbam-hooks: ${whatFailed(step, outcome)}, ${AGAIN} at once`;
+
 /** What comes of a failure of a hook that is told of every failure, and is owed none. */
 export const describeDeafHook = ({ step, outcome }: Result): string =>
   `tklbam-hooks: ${whatFailed(step, outcome)}, going on`;

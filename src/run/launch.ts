@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { attempt } from '../system/errno.ts';
+import { findHelper } from '../system/which.ts';
 
 export interface Launch {
   /** Signals that it ignores, as under nohup(1); Node.js starts every program with the default dispositions. */
@@ -12,25 +13,27 @@ export interface Launch {
   readonly view: string | undefined;
 }
 
-/** env(1) would take a path with `=` in it for a variable. */
-const SEPARATOR = ['/usr/bin/nice', '-n', '0'];
-
-/** The words in front of the program and its arguments; none, as a rule. The process keeps its pid. */
+/**
+ * The words in front of the program and its arguments; none, as a rule, nor where there is no such program that root alone can write to, but
+ * where there is a view there are all that it takes (namespace.ts). The process keeps its pid.
+ */
 export function launchWords({ ignoredSignals, diesWithUs, view }: Launch, cwd: string): string[] {
-  const ignoring =
-    ignoredSignals.length === 0
+  const setpriv = diesWithUs ? findHelper('setpriv') : undefined;
+  const ignoring = ignoredSignals.map(signal => `--ignore-signal=${signal.slice('SIG'.length)}`);
+  return [
+    ...(ignoring.length === 0 ? [] : setBy(ignoring)),
+    ...(setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'TERM']),
+    // setns(2) puts it into the root directory there; what nsenter(1) has for that in all releases is the directory here.
+    ...(view === undefined
       ? []
-      : [
-          '/usr/bin/env',
-          ...ignoredSignals.map(signal => `--ignore-signal=${signal.slice('SIG'.length)}`),
-          ...SEPARATOR,
-        ];
-  // setns(2) puts it into the root directory there; what nsenter(1) has for that in all releases is the directory here.
-  const entering =
-    view === undefined
-      ? []
-      : ['/usr/bin/nsenter', `--mount=${view}`, '--', '/usr/bin/env', `--chdir=${cwd}`, ...SEPARATOR];
-  return [...ignoring, ...(diesWithUs ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : []), ...entering];
+      : [findHelper('nsenter') ?? '', `--mount=${view}`, '--', ...setBy([`--chdir=${cwd}`])]),
+  ];
+}
+
+function setBy(options: readonly string[]): string[] {
+  const [env, nice] = ['env', 'nice'].map(findHelper);
+  // env(1) would take a path with `=` in it for a variable.
+  return env === undefined || nice === undefined ? [] : [env, ...options, nice, '-n', '0'];
 }
 
 /** Below this Node.js itself would run out of descriptors. */
@@ -44,9 +47,11 @@ export async function restoreOpenFilesLimit(): Promise<void> {
   const [ours, theirs] = [softLimit('self'), softLimit(String(process.ppid))];
   if (ours === undefined || theirs === undefined || theirs >= ours) return;
   const limit = `--nofile=${Math.max(theirs, FEWEST_FILES)}:`;
+  const prlimit = findHelper('prlimit');
+  if (prlimit === undefined) return;
   await new Promise<void>(resolve => {
     const child = attempt(() =>
-      spawn('/usr/bin/prlimit', ['--pid', String(process.pid), limit], {
+      spawn(prlimit, ['--pid', String(process.pid), limit], {
         cwd: '/',
         env: {},
         stdio: 'ignore',

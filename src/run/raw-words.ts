@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { decodeBytes, hasRawBytes, toBytes } from '../system/bytes.ts';
 import { attempt } from '../system/errno.ts';
+import { findHelper } from '../system/which.ts';
 import type { Environment } from '../types.ts';
 
 /** Our own arguments or environment as the kernel has them, a character for each byte (latin1). Empty without /proc. */
@@ -23,7 +24,6 @@ export interface Carried {
   readonly env: Environment;
 }
 
-const PERL = '/usr/bin/perl';
 const SCRIPT = `delete $ENV{PERL_BADLANG};
 for (splice @ARGV, 0, shift) { my ($name, $value) = split /=/, pack('H*', $_), 2; $ENV{$name} = $value }
 my @words = map { pack 'H*', $_ } @ARGV;
@@ -58,7 +58,8 @@ export function carryRawWords(
     return ours ?? (raw.environ.length === 0 ? undefined : toBytes(entry).toString('latin1'));
   });
   const isKnown = args.every((arg, index) => !isLossy(arg) || decodeBytes(own[index] ?? '') === arg);
-  if (!isKnown || entries.includes(undefined)) return undefined;
+  const perl = findHelper('perl');
+  if (!isKnown || entries.includes(undefined) || perl === undefined) return undefined;
 
   // perl(1) obeys variables that begin with PERL.
   const isPerls = (name: string): boolean => name.startsWith('PERL');
@@ -71,7 +72,7 @@ export function carryRawWords(
   ];
   const words = args.map((arg, index) => (isLossy(arg) ? hex(own[index] ?? '', 'latin1') : hex(arg, 'utf8')));
   return {
-    words: [PERL, '-e', SCRIPT, '--', String(variables.length), ...variables, hex(file, 'utf8'), ...words],
+    words: [perl, '-e', SCRIPT, '--', String(variables.length), ...variables, hex(file, 'utf8'), ...words],
     env: { ...Object.fromEntries(plain), PERL_BADLANG: '0' },
   };
 }

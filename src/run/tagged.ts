@@ -2,6 +2,7 @@
 // ever (its memory map can wait for a file system of its owner's): others read it, and are not waited for.
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { findHelper } from '../system/which.ts';
 
 /** The most bytes of an environment that are read: execve(2) allows less, with the usual limit on the stack. */
 const MOST_BYTES = 4 << 20;
@@ -16,13 +17,15 @@ export async function tagged(
   entries: readonly string[],
   limitMs: number,
 ): Promise<{ readonly found: readonly number[]; readonly asked: readonly number[] }> {
+  const head = findHelper('head');
+  if (head === undefined) return { found: [], asked: [] };
   const limit = AbortSignal.timeout(Math.ceil(limitMs));
   const [found, asked]: [number[], number[]] = [[], []];
   const rest = [...pids];
   const readOn = async (): Promise<void> => {
     for (let pid = rest.shift(); pid !== undefined && !limit.aborted; pid = rest.shift()) {
       asked.push(pid);
-      if (await bears(pid, entries, limit)) found.push(pid);
+      if (await bears(head, pid, entries, limit)) found.push(pid);
     }
   };
   await Promise.all(Array.from({ length: READERS }, readOn));
@@ -30,10 +33,10 @@ export async function tagged(
 }
 
 /** False if that is not known before the limit. */
-function bears(pid: number, entries: readonly string[], limit: AbortSignal): Promise<boolean> {
+function bears(head: string, pid: number, entries: readonly string[], limit: AbortSignal): Promise<boolean> {
   const missing = new Set(entries.map(each => Buffer.from(`\0${each}\0`)));
   const longest = Math.max(...[...missing].map(each => each.length));
-  const child = spawn('/usr/bin/head', ['-c', String(MOST_BYTES), '--', `/proc/${pid}/environ`], {
+  const child = spawn(head, ['-c', String(MOST_BYTES), '--', `/proc/${pid}/environ`], {
     cwd: '/',
     env: {},
     stdio: ['ignore', 'pipe', 'ignore'],

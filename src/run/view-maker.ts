@@ -143,7 +143,7 @@ function mount(words: readonly string[], descriptors: readonly number[], path: s
 /** What is on the stage takes the place of `/`, for us and for all who come (pivot_root(2), `pivot_root(".", ".")`). */
 function changeRoot(stage: string): string | undefined {
   const words = ['-ec', 'cd "$1"; pivot_root . .; umount -l .', 'sh', stage];
-  const { status, stderr } = spawnSync('/bin/sh', words, {
+  const { status, stderr } = spawnSync(findHelper('sh') ?? '', words, {
     cwd: '/',
     env: HELPER_ENV,
     encoding: 'utf8',

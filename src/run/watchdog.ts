@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { attempt } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
+import { findHelper } from '../system/which.ts';
 import type { Trace } from '../types.ts';
 import { endTraced, isTrace } from './process-tree.ts';
 
@@ -15,6 +16,8 @@ import { endTraced, isTrace } from './process-tree.ts';
  * its arguments name. All else comes by the pipe: arguments are for everyone to read.
  */
 export const SCRIPT = `
+sleep=$1
+shift
 while read -r line; do hook=$line; done
 [ -n "$hook" ] || exit 0
 read -r deadline pid start cgroup orphan <<END
@@ -28,11 +31,12 @@ is_running() {
         while read -r key value; do [ "$key$value" != populated1 ] || return 0; done <"$cgroup/cgroup.events"
         return 1
     fi
-    stat=$(tr '\\n' ' ' <"/proc/$pid/stat") || return 1
+    stat=
+    { while IFS= read -r part || [ -n "$part" ]; do stat="$stat $part"; done <"/proc/$pid/stat"; } 2>/dev/null || return 1
     set -- \${stat##*) }
     [ "$1" != Z ] && [ "\${20}" = "$start" ]
 }
-while [ "$deadline" -gt "$(uptime)" ]; do is_running || exit 0; sleep 1; done
+while [ "$deadline" -gt "$(uptime)" ]; do is_running || exit 0; "$sleep" 1; done
 "$@" "$0" <<END
 $orphan
 END
@@ -78,12 +82,14 @@ export function watchdog(): Watchdog | undefined {
 function open(): Socket | undefined {
   // A single executable has its own path there.
   const program = process.execPath === process.argv[1] ? [] : process.argv.slice(1, 2);
+  const [sh, sleep] = ['sh', 'sleep'].map(findHelper);
+  if (sh === undefined || sleep === undefined) return undefined;
   try {
-    const child = spawn('/bin/sh', ['-c', SCRIPT, END_ORPHAN, process.execPath, ...program], {
+    const child = spawn(sh, ['-c', SCRIPT, END_ORPHAN, sleep, process.execPath, ...program], {
       cwd: '/',
       // A session of its own: what ends the runner must not end it too.
       detached: true,
-      env: { PATH: '/usr/bin:/bin' },
+      env: {},
       stdio: ['pipe', 'ignore', 'ignore'],
     });
     child.on('error', () => {});

@@ -130,9 +130,16 @@ function startLogger(): ChildProcess | undefined {
 
 /**
  * Oldest first, back to the last session of each operation. Left out are a line that a full disk cut off, which the next one follows at once,
- * and the zeros that a power cut leaves in the place of lines. Throws what reading meets, but ENOENT.
+ * and the zeros that a power cut leaves in the place of lines. Where others than root and we could have put it, it is not read, and `warn` says
+ * so. Throws what reading meets, but ENOENT.
  */
-export function readLog(path: string): LogEntry[] {
+export function readLog(path: string, warn: (line: string) => void): LogEntry[] {
+  const refusal = pathRefusal(dirname(path));
+  if (refusal !== undefined) {
+    const { reason } = describeRefusal(refusal, undefined);
+    warn(`tklbam-hooks: not reading the log '${escapeControls(path)}': ${reason}`);
+    return [];
+  }
   let entries: LogEntry[] = [];
   for (const file of [path, ...rotated(path)]) {
     entries = [...parse(read(file)), ...entries];
@@ -177,7 +184,8 @@ function read(path: string): string {
     return file === undefined ? '' : (spawnSync(file, ['-dc', '--', path], options).stdout ?? '');
   }
   try {
-    return readFileSync(path, 'utf8');
+    // A FIFO would be waited for.
+    return statSync(path).isFile() ? readFileSync(path, 'utf8') : '';
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return '';
     throw error;

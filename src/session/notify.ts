@@ -1,7 +1,12 @@
 // State `error`: told to each hook that is owed it, and to those that want to hear of every failure.
 import { plan } from '../hooks/plan.ts';
 import { resultEntry } from '../report/messages.ts';
-import { describeDeafHook, describeNotification, describeUntold } from '../report/session-messages.ts';
+import {
+  describeDeafHook,
+  describeNotification,
+  describeRetry,
+  describeUntold,
+} from '../report/session-messages.ts';
 import type { Observer } from '../run/execute.ts';
 import { uptime } from '../system/machine.ts';
 import type {
@@ -27,7 +32,10 @@ export interface Failed extends Trouble, HookSettings {
   readonly session: string;
 }
 
-/** Tells `error` to each hook that the session owes it, the last one that was started first. Resolves to the report. */
+/**
+ * Tells `error` to each hook that the session owes it, the last one that was started first. One that is ended by SIGTERM is told once more:
+ * `systemctl stop` of the unit that we are in sends that to it and to us, once, and then leaves time. Resolves to the report.
+ */
 export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps): Promise<Report> {
   const record = ledger.record();
   const paths = pending(record).map(({ path }) => path);
@@ -50,27 +58,40 @@ export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps
   const steps = whole.steps.filter(
     ({ hook }) => paths.includes(hook.path) || (isFirst && hook.header.always && !wasStarted(hook.path)),
   );
-  return deps.perform(
-    { ...whole, steps },
-    observe(record, deps, ledger.note, result => {
-      const { path } = result.step.hook;
-      const { kind } = result.outcome;
-      if (kind === 'interrupted') return;
-      if (!wasStarted(path)) return tellFailure(result, deps);
-      const isGoingDown = kind !== 'succeeded' && deps.isGoingDown();
-      const counts = kind !== 'succeeded' && kind !== 'not-started' && !isGoingDown;
-      const started = ledger
-        .record()
-        .started.map(each =>
-          each.path === path
-            ? { ...each, isSettled: kind === 'succeeded', attempts: each.attempts + (counts ? 1 : 0) }
-            : each,
-        );
-      const attempts = started.find(each => each.path === path)?.attempts ?? 0;
-      if (kind !== 'succeeded') deps.tell(describeNotification(result, attempts, isGoingDown));
-      ledger.trySave({ ...ledger.record(), started });
-    }),
-  );
+  const again: Step[] = [];
+  const ended = (result: Result, mayRetry: boolean): void => {
+    const { path } = result.step.hook;
+    const { kind } = result.outcome;
+    if (kind === 'interrupted') return;
+    if (!wasStarted(path)) {
+      tellFailure(result, deps);
+      return;
+    }
+    const isGoingDown = kind !== 'succeeded' && deps.isGoingDown();
+    if (mayRetry && !isGoingDown && kind === 'killed' && result.outcome.signal === 'SIGTERM') {
+      again.push(result.step);
+      deps.tell(describeRetry(result));
+      return;
+    }
+    const counts = kind !== 'succeeded' && kind !== 'not-started' && !isGoingDown;
+    const started = ledger
+      .record()
+      .started.map(each =>
+        each.path === path
+          ? { ...each, isSettled: kind === 'succeeded', attempts: each.attempts + (counts ? 1 : 0) }
+          : each,
+      );
+    const attempts = started.find(each => each.path === path)?.attempts ?? 0;
+    if (kind !== 'succeeded') deps.tell(describeNotification(result, attempts, isGoingDown));
+    ledger.trySave({ ...ledger.record(), started });
+  };
+  const tell = (to: readonly Step[], mayRetry: boolean): Promise<Report> =>
+    deps.perform(
+      { ...whole, steps: to },
+      observe(record, deps, ledger.note, result => ended(result, mayRetry)),
+    );
+  const report = await tell(steps, true);
+  return report.interruption !== undefined || again.length === 0 ? report : tell(again, false);
 }
 
 /** Tells `error` to the hooks that want to hear of every failure (`# tklbam-hooks: always`), where there is no session. */

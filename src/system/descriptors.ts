@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { attempt, errnoOf } from './errno.ts';
+import { findHelper } from './which.ts';
 
 /** Flags of open(2), the same on all architectures of Linux that Node.js runs on. */
 const O_CLOEXEC = 0o2000000;
@@ -50,7 +51,9 @@ function hasReader(fd: 1 | 2): boolean {
   const flags = flagsOf('self', String(fd));
   // A descriptor that can be read is a reader itself; without flags nothing is known.
   if (flags === undefined || (flags & O_ACCMODE) !== O_WRONLY) return true;
-  const { status } = spawnSync('/bin/bash', ['-c', 'read -t 0 -u 3'], {
+  const bash = findHelper('bash');
+  if (bash === undefined) return true;
+  const { status } = spawnSync(bash, ['-c', 'read -t 0 -u 3'], {
     cwd: '/',
     env: {},
     stdio: ['ignore', 'ignore', 'ignore', fd],

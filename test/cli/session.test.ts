@@ -1195,6 +1195,22 @@ function guardianTests(program: Program): void {
     assert.deepEqual(files(made), []);
   });
 
+  test('the name of a caller that would be two lines, and an escape, is one line of text', async t => {
+    const made = stage(t, []);
+    place(made.hooks, 'a', '#!/bin/sh\necho "$2 $TKLBAM_HOOK_ERROR" >>"$RECORD"\n');
+    // Of the kernel's 15 bytes: prctl(PR_SET_NAME).
+    const { title } = process;
+    process.title = 'x\nevil\x1b[2J';
+    const { ask, socket, ended, output } = guardian(t, made);
+    await ask('pre', { env: made.env });
+    process.title = title;
+    socket.destroy();
+    assert.equal(await ended, 1);
+    const text = `the caller, 'x\\x0aevil\\x1b[2J' (pid ${process.pid}), ended before post`;
+    assert.deepEqual(made.told(), ['pre ', `error ${text}`]);
+    assert.equal(output(), `tklbam-hooks: ${text}\n`);
+  });
+
   test('a caller that says what went wrong is quoted, on one line', async t => {
     const made = stage(t, []);
     place(made.hooks, 'a', '#!/bin/sh\necho "$2 $TKLBAM_HOOK_ERROR" >>"$RECORD"\n');

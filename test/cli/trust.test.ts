@@ -303,6 +303,28 @@ for (const program of programs) {
       assert.deepEqual(ending(ran), [0, '', '']);
     });
 
+    it('of our own helpers, none that others can write to is started', t => {
+      const directory = hooksDirectory(t);
+      install(directory, 'print-args', 'x');
+      const script = `
+        mount -t tmpfs -o mode=755 none /mnt && printf '#!/bin/sh\\necho "$0" >>/mnt/started\\n' >/mnt/evil && chmod 757 /mnt/evil
+        for name in env nice setpriv prlimit sleep head bash mkfifo perl cat logger; do
+          [ ! -e "/usr/bin/$name" ] || mount --bind /mnt/evil "/usr/bin/$name" || exit 99
+        done
+        ulimit -Sn 256
+        export TKLBAM_HOOKS_STATE=/mnt/state TKLBAM_HOOKS_LOG=/mnt/log
+        "$@" wrap backup --hooks "$HOOKS" -- true || exit 98
+        "$@" run backup pre --hooks "$HOOKS" --timeout 1m
+        [ ! -e /mnt/started ]`;
+      const ran = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', ...program.command], {
+        encoding: 'utf8',
+        env: { ...plainEnvironment, HOOKS: directory },
+        timeout: PATIENCE_MS,
+      });
+      const line = (state: string): string => `[${directory}/x][backup][${state}]\n`;
+      assert.deepEqual(ending(ran), [0, line('pre'), line('pre') + line('post')]);
+    });
+
     it('a file system that a user mounted is not even looked at', t => {
       // Nobody answers there: whoever asks waits for ever.
       const mount = `

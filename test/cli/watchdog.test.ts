@@ -9,10 +9,8 @@ import { scratch } from '../support/harness.ts';
 
 /** What it prints: `ended` where it has the hook ended, and what the program is told. */
 function told(lines: string): string {
-  const { status, stdout } = spawnSync('/bin/sh', ['-c', SCRIPT, 'ended', 'sh', '-c', 'echo "$0"; cat'], {
-    input: lines,
-    encoding: 'utf8',
-  });
+  const args = ['-c', SCRIPT, 'ended', '/bin/sleep', 'sh', '-c', 'echo "$0"; cat'];
+  const { status, stdout } = spawnSync('/bin/sh', args, { input: lines, encoding: 'utf8' });
   assert.equal(status, 0);
   return stdout;
 }

@@ -157,7 +157,7 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
             .filter(name => name !== 'CACHEDIR.TAG')
             .sort()
         : [],
-    logged: () => readLog(statePaths.log),
+    logged: () => readLog(statePaths.log, tell),
     outcomes: () => made.logged().flatMap(entry => (entry.type === 'session' ? [entry.outcome] : [])),
   };
   return made;

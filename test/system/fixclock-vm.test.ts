@@ -34,6 +34,7 @@ before(async () => {
   copyFileSync(executable(), join(work, 'tklbam-hooks'));
   copyFileSync(join(repository, 'hooks.d/fixclock'), join(work, 'hooks.d/fixclock'));
   copyFileSync(join(repository, 'test/vm/fixclock'), join(work, 'test'));
+  copyFileSync(join(repository, 'test/vm/two-faced-ntp-server'), join(work, 'two-faced-ntp-server'));
   const [file = '', ...args] = [
     ...server.enter,
     ...[join(repository, 'test/vm/run'), '-t', '3600', '-c', '1 hour ago', image, work, 'bash', 'test'],
@@ -93,6 +94,15 @@ test('the third server sets it when the first is unknown and the second silent',
     0,
     HOUR,
     /^fixclock: the clock was 3\d{3} s slow, set it from 10\.0\.2\.2, with ntpdate$/,
+  );
+});
+
+test('a clock that was set to a false time, by a server that had told the right one when asked, is turned back', () => {
+  assertCase(
+    'two-faced',
+    1,
+    0,
+    /Result: {2}its time, \d{4}-\d\d-\d\d, is 1000 days ahead of this clock: .*; it had been taken, turned back /,
   );
 });
 

@@ -1,8 +1,17 @@
 // The log of sessions, and what a caller may ask of the guardian: texts that may be anything.
 import assert from 'node:assert/strict';
-import fs, { mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import fs, {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { parseDemand } from '../../src/session/control.ts';
 import { logAttempt, openLog, readLog } from '../../src/session/log.ts';
@@ -36,9 +45,9 @@ test('what was written is read; a file for root alone', t => {
   const path = join(scratch(t), 'log');
   const log = openLog(path, line => assert.fail(line));
   for (const entry of [HOOK, SESSION]) log.write(entry);
-  assert.deepEqual(readLog(path), [HOOK, SESSION]);
+  assert.deepEqual(readLog(path, assert.fail), [HOOK, SESSION]);
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  assert.deepEqual(readLog(join(scratch(t), 'none')), []);
+  assert.deepEqual(readLog(join(scratch(t), 'none'), assert.fail), []);
 });
 
 test('what is no line of it is left out', t => {
@@ -62,7 +71,22 @@ test('what is no line of it is left out', t => {
     '\0\0\0\0{"type":"hook","ti',
   ];
   writeFileSync(path, `${wrong.join('')}${line({})}${line({}, SESSION).trimEnd()}`);
-  assert.deepEqual(readLog(path), [HOOK, SESSION]);
+  assert.deepEqual(readLog(path, assert.fail), [HOOK, SESSION]);
+});
+
+test('where others can write it is not read, and a FIFO is not waited for', t => {
+  const path = join(scratch(t), 'log');
+  execFileSync('mkfifo', [path]);
+  assert.deepEqual(readLog(path, assert.fail), []);
+  const said: string[] = [];
+  chmodSync(dirname(path), 0o777);
+  assert.deepEqual(
+    readLog(path, line => said.push(line)),
+    [],
+  );
+  assert.deepEqual(said, [
+    `tklbam-hooks: not reading the log '${path}': '${dirname(path)}' is writable by everybody`,
+  ]);
 });
 
 test('the log before is read first, where the last one of an operation may be in it', t => {
@@ -71,7 +95,7 @@ test('the log before is read first, where the last one of an operation may be in
   renameSync(path, `${path}.1`);
   openLog(path, assert.fail).write({ ...SESSION, operation: 'restore' });
   assert.deepEqual(
-    readLog(path).map(({ operation }) => operation),
+    readLog(path, assert.fail).map(({ operation }) => operation),
     ['backup', 'restore'],
   );
 });
@@ -120,7 +144,7 @@ test('an attempt of which only the words are known leaves a line', async t => {
   await logAttempt(path, 'backup', 'wrong words');
   await logAttempt(path, 'run', 'no operation');
   await logAttempt(path, undefined, 'none');
-  const entries = readLog(path);
+  const entries = readLog(path, assert.fail);
   assert.deepEqual(
     entries.map(
       entry => entry.type === 'session' && [entry.operation, entry.outcome, entry.error, entry.seconds],

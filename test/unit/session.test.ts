@@ -127,6 +127,37 @@ describe('states', () => {
     });
   }
 
+  test('a hook of error that is ended by SIGTERM, as by a stop of our unit, is told once more, after the others', async t => {
+    const terminated: Outcome = { kind: 'killed', signal: 'SIGTERM' };
+    const made = fake(t, 'a', 'b');
+    made.ends.set('b pre', FAILED);
+    made.ends.set('b error', () => (made.told.includes('a error') ? { kind: 'succeeded' } : terminated));
+    await made.session().advance('pre', '/', {});
+    assert.deepEqual(made.told, [...states('pre', 'ab'), ...states('error', 'bab')]);
+    assert.deepEqual(
+      [made.files(), made.said],
+      [[], [`tklbam-hooks: '${path('b')} backup error' killed by signal SIGTERM, it is told again at once`]],
+    );
+
+    made.told.length = 0;
+    made.ends.set('b error', terminated);
+    await made.session().advance('pre', '/', {});
+    assert.deepEqual(made.told, [...states('pre', 'ab'), ...states('error', 'bab')]);
+    assert.deepEqual(owed(made), [
+      [
+        true,
+        [
+          [0, true],
+          [1, false],
+        ],
+      ],
+    ]);
+    made.isGoingDown = true;
+    made.told.length = 0;
+    await recoverAll(made);
+    assert.deepEqual(made.told, ['b error']);
+  });
+
   test('hooks of post that run after a failure are told of it', async t => {
     const made = fake(t, 'a', 'b', 'c');
     made.ends.set('b post', FAILED);
