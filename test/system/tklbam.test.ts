@@ -157,6 +157,10 @@ for (const { suite, python, packages } of [bullseye, bookworm, trixie]) {
       buildTklbam(inChroot('root'), '1.0', { name: 'tklbam3', python, mtime }),
       inChroot('root/debs/tklbam3.deb'),
     ]);
+    execFileSync('mv', [
+      buildTklbam(inChroot('root'), '0.9', { name: 'tklbam3', conf: 'tklbam', python, mtime }),
+      inChroot('root/debs/tklbam3-old.deb'),
+    ]);
 
     const isThere = (name: string): boolean =>
       shell(chroot, `dpkg-query -W -f '\${db:Status-Status}' ${name}`).stdout === 'installed';
@@ -180,6 +184,34 @@ for (const { suite, python, packages } of [bullseye, bookworm, trixie]) {
           );
         },
       );
+    }
+
+    // Older ones of tklbam3 have it there too. On one suite: dpkg does the same on the others.
+    for (const name of suite === 'bullseye' ? (['tklbam', 'tklbam3-old'] as const) : []) {
+      const fixclock = '/etc/tklbam/hooks.d/fixclock';
+      const packageName = name.replace('-old', '');
+      for (const order of [
+        [name, 'hooks'],
+        ['hooks', name],
+      ]) {
+        await t.test(`the fixclock of ${order.join(', ')}: ours; and theirs again, as the purge says`, () => {
+          for (const each of order) done(chroot, `${install(each)} </dev/null`);
+          assert.match(done(chroot, `cat ${fixclock}`), /^exec "\$program" fixclock/m);
+          assert.match(done(chroot, `dpkg-query --search ${fixclock}`), /^tklbam-hooks(,|:)/);
+          assert.equal(done(chroot, 'dpkg --audit'), '');
+          const said = done(chroot, 'dpkg --purge tklbam-hooks 2>&1');
+          const remedy = `apt install --reinstall ${packageName}\n`;
+          assert.ok(
+            said.endsWith(`TKLBAM has no hook fixclock any more; to have its own again: ${remedy}`),
+            said,
+          );
+          assert.equal(existsSync(inChroot(fixclock)), false);
+          // What apt does then.
+          done(chroot, `dpkg -i /root/debs/${name}.deb`);
+          assert.match(done(chroot, `cat ${fixclock}`), new RegExp(`^echo ${packageName} `, 'm'));
+          done(chroot, `dpkg --purge ${packageName}`);
+        });
+      }
     }
 
     function check(command: string, inPlace: string): void {
