@@ -13,6 +13,9 @@ export function escapeControls(text: string): string {
   });
 }
 
+/** As `escapeControls`, of what is escaped already where it comes from us: the texts of the log and of the record, which are files. */
+export const escapeStored = (text: string): string => text.split('\\').map(escapeControls).join('\\');
+
 /** Text cut at spaces into lines of at most `width` characters; a longer word has a line of its own. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];

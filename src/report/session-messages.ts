@@ -1,5 +1,5 @@
 // What is told of sessions. Pure.
-import { escapeControls } from '../cli/text.ts';
+import { escapeControls, escapeStored } from '../cli/text.ts';
 import { MOST_ATTEMPTS, owing, pending } from '../session/session-file.ts';
 import { describeErrno } from '../system/errno.ts';
 import type { Operation, Outcome, Plan, Result, SessionRecord, Step, Unfinished, Verdict } from '../types.ts';
@@ -101,7 +101,7 @@ export const describeGuardian = ({ guardian, since, caller }: SessionRecord): st
 
 /** How far it has come. */
 export const describeProgressOf = ({ state, command }: SessionRecord): string =>
-  command === null ? `last state: ${state}` : `while '${command}' ran`;
+  command === null ? `last state: ${state}` : `while '${escapeStored(command)}' ran`;
 
 /** How a session was cut off, for `TKLBAM_HOOK_ERROR`. */
 export function describeCutOff(record: SessionRecord, boot: string | null): string {

@@ -1,5 +1,5 @@
 // Sessions that run or were cut off, and the last of each operation in the log, as text or JSON. Pure.
-import { escapeControls } from '../cli/text.ts';
+import { escapeControls, escapeStored } from '../cli/text.ts';
 import { MOST_ATTEMPTS, owing, pending } from '../session/session-file.ts';
 import { toJson } from '../system/json.ts';
 import type { HookEntry, LogEntry, Operation, SessionEntry, Unfinished } from '../types.ts';
@@ -47,7 +47,7 @@ function describeUnfinished(each: Unfinished): string {
       return `${operation}: a record is there that came with a restore or a copy ('tklbam-hooks recover' sets it aside)\n`;
     case 'running': {
       const { command, state } = each.record;
-      const what = command === null ? state : `'${escapeControls(command)}'`;
+      const what = command === null ? state : `'${escapeStored(command)}'`;
       return `${operation}: running (${what}), ${describeGuardian(each.record)}\n`;
     }
     case 'cut-off': {
@@ -87,7 +87,7 @@ function describeLast({ operation, time, seconds, outcome, error, hooks }: Last,
   const text = [...bad, ...good.slice(0, MOST_ROWS)].map(row => row.text).join('');
   const more = rest > 0 ? `  and ${rest} more, without a failure\n` : '';
   const verdict = outcome === 'succeeded' ? 'good' : outcome === 'put-off' ? 'put off' : 'FAILED';
-  const why = error === null ? '' : `: ${escapeControls(error)}`;
+  const why = error === null ? '' : `: ${escapeStored(error)}`;
   const when = `${localTime(time)} (${ago(now.getTime() - Date.parse(time))}), took ${seconds} s`;
   return `${operation}: ${verdict}, ${when}${why}\n${text}${more}`;
 }
@@ -104,7 +104,7 @@ function hookRow(
   const output = entries.flatMap(each => (each.output ?? '').split('\n').filter(Boolean));
   const said = output
     .slice(-MOST_LINES)
-    .map(line => `      | ${line}\n`)
+    .map(line => `      | ${escapeStored(line)}\n`)
     .join('');
   return { isBad, text: `${isBad ? '!' : ' '} ${escapeControls(name)}: ${states.join('; ')}\n${said}` };
 }

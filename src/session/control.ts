@@ -7,7 +7,7 @@ import { resultEntry } from '../report/messages.ts';
 import { toBytes } from '../system/bytes.ts';
 import { isInherited } from '../system/descriptors.ts';
 import { attempt } from '../system/errno.ts';
-import { isObject } from '../system/json.ts';
+import { isObject, toJson } from '../system/json.ts';
 import type { Environment } from '../types.ts';
 import type { Answer, Session, Stage } from './session.ts';
 
@@ -82,7 +82,7 @@ export function openControl(fd: number): Control {
     answer: ({ status, error, results, view }) => {
       const entries = results.map(each => ({ name: each.step.hook.name, ...resultEntry(each) }));
       socket.write(
-        `${JSON.stringify({ status, error: error ?? null, results: entries, ...(view !== undefined && { view }) })}\n`,
+        `${toJson({ status, error: error ?? null, results: entries, ...(view !== undefined && { view }) })}\n`,
       );
     },
     close: async () => {

@@ -249,6 +249,10 @@ grep -acFx "cwd=/root/$odd" told; grep -acFx "TKLBAM_ODD=$odd\\é" told; (exit $
         assert.equal(see('tklbam-backup').stdout, 'working\ndone\n');
         seeAnew('tklbam-backup', { WORK: 'false' });
         assert.equal(see('tklbam-backup').stdout, 'Implicit --resume\nworking\ndone\n');
+        // What is left of an upload is still to be resumed, whatever hooks of the one that resumed it did.
+        seeAnew('tklbam-backup', { WORK: 'false' });
+        see('tklbam-backup', { FAIL: 'b backup inspect' });
+        assert.equal(see('tklbam-backup').stdout, 'Implicit --resume\nworking\ndone\n');
       },
     );
 
@@ -304,6 +308,8 @@ grep -acFx "cwd=/root/$odd" told; grep -acFx "TKLBAM_ODD=$odd\\é" told; (exit $
       const backup = seeAnew(command);
       const events = `${pre}, a backup inspect, b backup inspect, b backup post, a backup post, b backup error, a backup error`;
       assertFailed(backup, 137, events, GONE);
+      // All of it was uploaded: the next one is not to resume it.
+      assert.ok(!existsSync(mark));
     });
 
     await t.test('Ctrl-C while a hook runs', () => {

@@ -279,6 +279,37 @@ describe('status', () => {
       );
   });
 
+  test('what is printed of the log and the record is escaped, and once', () => {
+    const evil = 'a\x1b[2J\nb\u202e';
+    const [shown, twice] = ['a\\x1b[2J\\x0ab\\u{202e}', '\\x0a'];
+    const hook = (output: string): LogEntry => ({
+      ...{ type: 'hook', time: since, session: 's1', operation: 'backup', state: 'pre' },
+      ...{ hook: evil, path: evil, outcome: 'failed', status: 3, signal: null, seconds: 1, output },
+    });
+    const entries = [
+      hook(`${evil.replace('\n', '')}\n${twice}`),
+      ended({ outcome: 'failed', error: `${evil}${twice}` }),
+    ];
+    assert.equal(
+      statusText([], entries, now),
+      `backup: FAILED, ${when}, took 5 s: ${shown}${twice}
+! ${shown}: pre exit status 3, 1.0 s
+      | ${shown.replace(twice, '')}
+      | ${twice}
+`,
+    );
+    for (const kind of ['running', 'cut-off'] as const)
+      assert.ok(
+        statusText([{ kind, record: { ...record, command: `${evil}${twice}` } }], [], now).includes(
+          `'${shown}${twice}'`,
+        ),
+      );
+    const json = statusJson([{ kind: 'owing', record: { ...record, error: evil } }], entries);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: It is those that must not be there.
+    assert.doesNotMatch(json, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+    assert.equal(JSON.parse(json).sessions[0].error, evil);
+  });
+
   test('of a session that is not over', () => {
     const text = (kind: 'running' | 'cut-off' | 'owing', change: Partial<SessionRecord> = {}): string =>
       statusText([{ kind, record: { ...record, ...change } }], [], now);
