@@ -76,7 +76,7 @@ function runIn(
       ...(network === 'host' ? proxies() : {}),
       ...env,
     },
-    timeout: 600_000,
+    timeout: 1_800_000,
     maxBuffer: 64 << 20,
   });
 }

@@ -21,6 +21,7 @@ import { repository } from './repository.ts';
 import { scratch, scratchDirectories } from './scratch.ts';
 
 export { cacheDirectory, scratch } from './scratch.ts';
+export { settled } from './settled.ts';
 
 /** A form of the program: the words that start it. */
 export interface Program {
@@ -132,20 +133,6 @@ export async function until(what: string, isTrue: () => boolean): Promise<void> 
   while (!isTrue()) {
     assert.ok(performance.now() < deadline, `in ${PATIENCE_MS / 1000} s, it never came about that ${what}`);
     await sleep(10);
-  }
-}
-
-/** Waits until a process has done all that it was sent, and sleeps. */
-export async function settled(pid: number | undefined): Promise<void> {
-  const read = (file: string): string => readFileSync(`/proc/${pid}/${file}`, 'latin1');
-  let before = '';
-  for (;;) {
-    // No signal to come, and no turn since we last looked.
-    const now = /^(SigPnd|ShdPnd|(non)?voluntary_ctxt_switches):.*$/gm;
-    const signs = (read('status').match(now) ?? []).join();
-    if (signs === before && /^[^(]*\(.*\) S/.test(read('stat')) && !/Pnd:\s*0*[1-9a-f]/.test(signs)) return;
-    before = signs;
-    await sleep(20);
   }
 }
 

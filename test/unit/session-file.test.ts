@@ -18,9 +18,11 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lock, purposeOf } from '../../src/session/flock.ts';
 import { load, save, understand } from '../../src/session/session-file.ts';
+import { processes, type Stat } from '../../src/system/proc.ts';
 import type { SessionRecord, Trace } from '../../src/types.ts';
 import { repository } from '../support/repository.ts';
 import { scratch } from '../support/scratch.ts';
+import { settled } from '../support/settled.ts';
 
 const RECORD: SessionRecord = {
   session: 'l0-1',
@@ -272,11 +274,18 @@ test('whoever waited for a lock that its holder has removed takes the new one', 
   child.stdout.on('data', data => {
     output += data;
   });
-  const { ino } = statSync(file);
-  const isWaitedFor = new RegExp(`-> FLOCK .*:${ino} `);
-  while (!isWaitedFor.test(readFileSync('/proc/locks', 'latin1')) && child.exitCode === null) await sleep(10);
+  const closed = once(child, 'close');
+  // In a pid namespace /proc/locks shows no lock whose taker, flock(1), has ended, nor who waits for it.
+  let waiting: Stat | undefined;
+  while (waiting === undefined && child.exitCode === null) {
+    await sleep(10);
+    waiting = [...(processes()?.values() ?? [])].find(({ pid, parent }) => {
+      return parent === child.pid && readFileSync(`/proc/${pid}/comm`, 'latin1') === 'flock\n';
+    });
+  }
+  await settled(waiting?.pid);
   mine?.close();
-  await once(child, 'close');
+  await closed;
   assert.equal(output, 'true');
 });
 
