@@ -1,6 +1,16 @@
 // Packages to install in a chroot: ours, changed, and one that stands in for tklbam.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { debFile } from './built.ts';
 import { place } from './harness.ts';
@@ -19,6 +29,14 @@ export function repack(from: string, to: string, edit: (tree: string) => void): 
   withTree(to, tree => {
     execFileSync('dpkg-deb', ['--raw-extract', from, tree]);
     edit(tree);
+    const sums = join(tree, 'DEBIAN/md5sums');
+    if (!existsSync(sums)) return;
+    const files = readFileSync(sums, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map(line => line.replace(/^\S+ {2}/, ''));
+    const there = files.filter(file => existsSync(join(tree, file)));
+    writeFileSync(sums, execFileSync('md5sum', there, { cwd: tree }));
   });
 }
 
@@ -72,6 +90,20 @@ Description: stand-in
     );
   });
   return built;
+}
+
+/** Makes an empty package of that name, of a version that satisfies everyone: for one of Debian's, which takes its time to install. */
+export function buildStandIn(to: string, name: string): void {
+  withTree(to, tree => {
+    mkdirSync(join(tree, 'DEBIAN'));
+    const control = `Package: ${name}
+Version: 9
+Architecture: all
+Maintainer: nobody <nobody@localhost>
+Description: stand-in
+`;
+    place(join(tree, 'DEBIAN'), 'control', control, 0o644);
+  });
 }
 
 function withTree(deb: string, fill: (tree: string) => void): void {

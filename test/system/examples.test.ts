@@ -167,6 +167,9 @@ test('every example of README does what it says', t => {
   assert.deepEqual(untried, [
     // test/system/repository.test.ts
     'wget -NP /usr/share/keyrings https://apt.example.com/tklbam-hooks-archive-keyring.gpg',
+    // test/system/image.test.ts
+    'mkdir -p overlay/etc/tklbam/hooks.d',
+    '40-shop etc/tklbam/hooks.d',
     // These are how this test is run.
     'build/setup && npm ci && npm run build && npm run demo',
     'build/setup test && npm ci && npm test',

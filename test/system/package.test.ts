@@ -184,6 +184,22 @@ test('the manual page knows every command and option', () => {
 
 // What it does, from installation to purge.
 
+/** The programs of Debian that the source names as those it calls. */
+const CALLED = [
+  ...new Set(
+    readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter(file => file.endsWith('.ts'))
+      .flatMap(file => [
+        ...readFileSync(join(repository, 'src', file), 'utf8').matchAll(
+          /(?:findHelper|runTool|hasTool)\('([a-z-]+)'|'\/(?:usr\/)?bin\/([a-z]+)'/g,
+        ),
+      ])
+      .map(([, helper, path]) => helper ?? path ?? ''),
+  ),
+].sort();
+/** Recommended (gpgv), suggested (btrfs-progs, lvm2), required in Debian (mount), or not asked without it (systemd): each absence is told. */
+const OPTIONAL = new Set(['btrfs', 'gpgv', 'lvcreate', 'lvremove', 'lvs', 'mount', 'systemctl', 'umount']);
+
 for (const suite of ['bullseye', 'bookworm', 'trixie']) {
   test(`the package on ${suite}`, async t => {
     const tool = suite === 'bullseye' ? 'sntp' : 'ntpsec-ntpdig';
@@ -216,6 +232,17 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
       assert.equal(run('command -v node')[0], 127);
       assert.equal(done('tklbam-hooks --version'), `tklbam-hooks ${version}\n`);
       assert.match(done('tklbam-hooks list'), / passed-over +README .*\n {2}enabled +fixclock\n/);
+    });
+
+    await t.test('what it calls is in packages that every Debian has', () => {
+      const owners = CALLED.filter(name => !OPTIONAL.has(name)).map(name => {
+        // By the path that it had before /bin became a link, too.
+        const found = done(`dpkg -S '/bin/${name}' '/usr/bin/${name}' '/usr/sbin/${name}' 2>/dev/null || :`);
+        return [name, found.split(':')[0] ?? ''] as const;
+      });
+      const essential = done(`dpkg-query -W -f '\${Package} \${Essential}\\n'`);
+      const others = owners.filter(([, owner]) => !essential.includes(`${owner} yes\n`));
+      assert.deepEqual(others, []);
     });
 
     await t.test('the end-to-end suite passes', () => {
