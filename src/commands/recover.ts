@@ -59,7 +59,7 @@ export async function recover(request: RecoverRequest, context: Context): Promis
         status = 1;
       }
       for (const record of forgotten ?? []) {
-        const paths = owing(record).map(({ path }) => `'${path}'`);
+        const paths = owing(record).map(({ path }) => `'${escapeControls(path)}'`);
         const what = paths.length === 0 ? 'no hook' : paths.join(', ');
         context.tell(
           `tklbam-hooks: the ${operation} of ${localTime(record.since)} owes ${what} nothing any more`,

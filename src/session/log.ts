@@ -142,7 +142,10 @@ export function readLog(path: string, warn: (line: string) => void): LogEntry[] 
   }
   let entries: LogEntry[] = [];
   for (const file of [path, ...rotated(path)]) {
-    entries = [...parse(read(file)), ...entries];
+    const text = read(file);
+    if (typeof text === 'object')
+      warn(`tklbam-hooks: cannot read the log '${escapeControls(file)}': ${text.fault}`);
+    else entries = [...parse(text), ...entries];
     // Rotated files before that are not of interest.
     const ended = new Set(entries.flatMap(each => (each.type === 'session' ? [each.operation] : [])));
     if (ended.size === OPERATIONS.length) break;
@@ -176,16 +179,18 @@ function parse(text: string): LogEntry[] {
 /** The program that uncompresses a file, by its ending. Not zlib of Node.js: one more library to keep up to date. */
 const DECOMPRESSORS: Readonly<Record<string, string>> = { '.gz': 'gzip', '.xz': 'xz', '.zst': 'zstd' };
 
-function read(path: string): string {
+function read(path: string): string | { readonly fault: string } {
   const tool = DECOMPRESSORS[extname(path)];
   if (tool !== undefined) {
     const file = findHelper(tool);
+    if (file === undefined) return { fault: `there is no ${tool} to uncompress it with` };
     const options = { encoding: 'utf8', cwd: '/', env: HELPER_ENV, maxBuffer: MOST_BYTES } as const;
-    return file === undefined ? '' : (spawnSync(file, ['-dc', '--', path], options).stdout ?? '');
+    const { status, stdout } = spawnSync(file, ['-dc', '--', path], options);
+    return status === 0 ? stdout : { fault: `${tool} cannot uncompress it` };
   }
   try {
     // A FIFO would be waited for.
-    return statSync(path).isFile() ? readFileSync(path, 'utf8') : '';
+    return statSync(path).isFile() ? readFileSync(path, 'utf8') : { fault: 'it is not a file' };
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return '';
     throw error;

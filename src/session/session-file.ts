@@ -69,14 +69,13 @@ export const hasTraces = (stateDirectory: string, operation: Operation): boolean
   return [record, `${record}.new`, lock, old].some(isThere);
 };
 
-/** Throws if that cannot be known, as for one who may not look into the directory. */
+/** Throws if that cannot be known, as for one who may not look into the directory, or where there is a file in its place. */
 function isThere(path: string): boolean {
   try {
     lstatSync(path);
     return true;
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    if (errnoOf(error) === 'ENOENT') return false;
     throw error;
   }
 }

@@ -41,6 +41,28 @@ for (const program of programs) {
     }
   });
 
+  test(`${program.name}: wrap in a directory whose name is not UTF-8 runs hooks and COMMAND there`, t => {
+    const directory = scratch(t);
+    const hooks = hooksDirectory(t);
+    place(hooks, 'a', `#!/bin/sh\npwd >>"${directory}/seen"\n`);
+    const odd = Buffer.from(join(directory, 'caf\xe9'), 'latin1');
+    mkdirSync(odd);
+    const script = 'cd "$1"/caf* && shift && exec "$@" wrap backup -- sh -c "pwd >>../seen"';
+    const env = {
+      ...plainEnvironment,
+      TKLBAM_HOOKS: hooks,
+      TKLBAM_HOOKS_STATE: join(directory, 'state'),
+      TKLBAM_HOOKS_LOG: join(directory, 'log'),
+    };
+    const ran = spawnSync('sh', ['-c', script, 'sh', directory, ...program.command], {
+      encoding: 'utf8',
+      env,
+    });
+    assert.deepEqual([ran.status, ran.stdout, ran.stderr], [0, '', '']);
+    const line = `${odd.toString('latin1')}\n`;
+    assert.equal(readFileSync(join(directory, 'seen'), 'latin1'), line.repeat(3));
+  });
+
   test(`${program.name}: the name of COMMAND itself has to be UTF-8`, () => {
     const script = 'exec "$@" wrap backup -- "$(printf \'caf\\351\')"';
     const ran = spawnSync('sh', ['-c', script, 'sh', ...program.command], {

@@ -955,6 +955,47 @@ exit 4
       await running.says('later').catch(() => undefined);
     });
 
+    test('where there can be no records, status and recover say so', t => {
+      const made = stage(t);
+      writeFileSync(made.state, '');
+      const says = (call: string): [number, string, string] => [
+        1,
+        '',
+        `tklbam-hooks: cannot ${call} '${made.state}/sessions/backup.json': not a directory (ENOTDIR)\n`,
+      ];
+      assert.deepEqual(ending(run(program, ['status'], { env: made.env })), says('open'));
+      assert.deepEqual(recover(made), says('lstat'));
+      assert.deepEqual(recover(made, ['--dry-run']), says('open'));
+    });
+
+    if (isRoot && program.name === 'executable') {
+      test('a user who may not look at the records is told so', t => {
+        const script = `
+          mount -t tmpfs -o mode=755 none /mnt && touch /mnt/program && mount --bind "$1" /mnt/program || exit 99
+          mkdir -m 700 /mnt/state && mkdir /mnt/state/sessions && shift || exit 98
+          exec setpriv --reuid=65534 --regid=65534 --clear-groups /mnt/program "$@"`;
+        const env = {
+          ...plainEnvironment,
+          TKLBAM_HOOKS_STATE: '/mnt/state',
+          TKLBAM_HOOKS_LOG: '/mnt/state/log',
+        };
+        for (const words of ['status', 'status --json', 'recover', 'recover --dry-run', 'recover --forget']) {
+          // Below no directory that is closed to others.
+          const args = ['-m', 'sh', '-c', script, 'sh', ...program.command, ...words.split(' ')];
+          const { status, stdout, stderr } = spawnSync('unshare', args, {
+            encoding: 'utf8',
+            env,
+            cwd: scratch(t),
+          });
+          assert.deepEqual([status, stdout], [1, ''], stderr);
+          assert.match(
+            stderr,
+            /^tklbam-hooks: cannot (?:open|lstat) '\/mnt\/state\/sessions\/backup\.json': permission denied \(EACCES\) \(run it as root\)\n$/,
+          );
+        }
+      });
+    }
+
     test('status shows a session that was cut off, and what recover will do', t => {
       const made = stage(t, ['a', 'b']);
       run(program, ['wrap', 'backup', '--', 'sh', '-c', 'kill -9 $PPID'], { env: made.env });

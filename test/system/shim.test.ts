@@ -225,6 +225,30 @@ tklbam-hooks wrap backup -- sh -c 'echo "$TKLBAM_TEST"'; sed -i '/^TKLBAM_TEST/d
       });
     }
 
+    await t.test('nothing red gets into the log of tklbam, which shows its terminal', () => {
+      const log = inRoot('var/log/tklbam-backup');
+      const backup = seeAnew('tklbam-backup', { FAIL: 'b backup inspect', TERM: 'xterm-256color' });
+      assert.equal(backup.status, 1);
+      for (const text of [backup.stdout, backup.stderr, readFileSync(log, 'latin1')])
+        assert.ok(!text.includes('\x1b'), text);
+    });
+
+    const guardianPid = `for p in /proc/[0-9]*; do
+  if { tr '\\0' ' ' <$p/cmdline; } 2>/dev/null | grep -q '^/usr/bin/tklbam-hooks session '; then echo \${p#/proc/}; fi
+done`;
+    for (const [signal, error] of [
+      ['TERM', 'the guardian of the session was ended by signal SIGTERM'],
+      ['KILL', '/usr/bin/tklbam-hooks was killed by signal 9 and did not answer'],
+    ] as const) {
+      await t.test(`the guardian is ended in the middle, ${signal}: hooks are told all the same`, () => {
+        const backup = seeAnew(`start tklbam-backup; kill -s ${signal} $(${guardianPid}); rm wait; wait $!`);
+        const events =
+          'a backup pre, b backup pre, a backup inspect, b backup inspect, b backup error, a backup error';
+        assert.deepEqual([backup.status, told(backup)], [1, events], backup.stderr);
+        assertRaised(backup, `hooks.HookError: ${error}`);
+      });
+    }
+
     await t.test('a hook whose name is beyond ASCII', () => {
       place(inRoot('etc/tklbam/hooks.d'), 'ü', HOOK);
       const restore = see('tklbam-restore', { FAIL: 'ü restore pre' });
@@ -275,6 +299,9 @@ grep -acFx "cwd=/root/$odd" told; grep -acFx "TKLBAM_ODD=$odd\\é" told; (exit $
       assert.equal(heard('TKLBAM_HOOK_RESUME=yes TKLBAM_HOOK_SIMULATE=yes tklbam-backup'), 'no no');
       seeAnew('tklbam-backup', { WORK: 'false' });
       assert.equal(heard('tklbam-backup --disable-resume'), 'no no');
+      // tklbam would build everything anew then, and a hook that skipped its dump would have lost it.
+      seeAnew('tklbam-backup', { FAIL: 'a backup pre' });
+      assert.equal(heard('tklbam-backup'), 'no no');
       // As old or other callers have it, without the variables of main().
       const bare = `cd /usr/lib/tklbam && ${python} -c 'import hooks; hooks.restore.pre(); hooks.restore.post()'`;
       assert.equal(heard(bare), 'no no');

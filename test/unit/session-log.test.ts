@@ -77,14 +77,13 @@ test('what is no line of it is left out', t => {
 test('where others can write it is not read, and a FIFO is not waited for', t => {
   const path = join(scratch(t), 'log');
   execFileSync('mkfifo', [path]);
-  assert.deepEqual(readLog(path, assert.fail), []);
   const said: string[] = [];
+  const warn = (line: string): number => said.push(line);
+  assert.deepEqual(readLog(path, warn), []);
   chmodSync(dirname(path), 0o777);
-  assert.deepEqual(
-    readLog(path, line => said.push(line)),
-    [],
-  );
+  assert.deepEqual(readLog(path, warn), []);
   assert.deepEqual(said, [
+    `tklbam-hooks: cannot read the log '${path}': it is not a file`,
     `tklbam-hooks: not reading the log '${path}': '${dirname(path)}' is writable by everybody`,
   ]);
 });
@@ -117,6 +116,19 @@ test('one that cannot be written is a warning, once; a link is not followed', t 
   mkdirSync(join(directory, 'log.d'));
   openLog(join(directory, 'log.d'), line => said.push(line)).write(SESSION);
   assert.match(String(said[1]), /\(EISDIR\)/);
+});
+
+test('what of it cannot be read is told, and the rest counts', t => {
+  const path = join(scratch(t), 'log');
+  mkdirSync(path);
+  writeFileSync(`${path}.1.gz`, 'garbage');
+  writeFileSync(`${path}.2`, `${JSON.stringify(SESSION)}\n`);
+  const said: string[] = [];
+  assert.equal(readLog(path, line => said.push(line)).length, 1);
+  assert.deepEqual(said, [
+    `tklbam-hooks: cannot read the log '${path}': it is not a file`,
+    `tklbam-hooks: cannot read the log '${path}.1.gz': gzip cannot uncompress it`,
+  ]);
 });
 
 test('the line of a session is on disk when it is written: the record goes next', t => {
