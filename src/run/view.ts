@@ -7,6 +7,7 @@ import { isObject } from '../system/json.ts';
 import { mountsSeenBy } from '../system/mounts.ts';
 import { mountNamespace, namespaceObstacle } from '../system/namespace.ts';
 import { processes, type Stat, send, stat } from '../system/proc.ts';
+import { ownWords } from '../system/self.ts';
 import { findHelper, HELPER_ENV } from '../system/which.ts';
 import type { ViewEntry, ViewMount } from '../types.ts';
 import { end, type Tree } from './process-tree.ts';
@@ -30,11 +31,9 @@ export async function openView(entries: readonly ViewEntry[], stage: string): Pr
   });
   const obstacle = namespaceObstacle();
   if (obstacle !== undefined) return fault(obstacle.reason, obstacle.remedy);
-  // A single executable has its own path there.
-  const program = process.execPath === process.argv[1] ? [] : process.argv.slice(1, 2);
   const maker = spawn(
     findHelper('unshare') ?? '',
-    ['--mount', '--propagation', 'slave', process.execPath, ...program, MAKE_VIEW],
+    ['--mount', '--propagation', 'slave', ...ownWords(), MAKE_VIEW],
     // A session of its own: Ctrl-C is for us to act upon.
     { cwd: '/', env: HELPER_ENV, detached: true, stdio: ['pipe', 'pipe', 'inherit'] },
   );

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { attempt } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
+import { ownWords } from '../system/self.ts';
 import { findHelper } from '../system/which.ts';
 import type { Trace } from '../types.ts';
 import { endTraced, isTrace } from './process-tree.ts';
@@ -80,12 +81,10 @@ export function watchdog(): Watchdog | undefined {
 
 /** The standard input of the watchdog. */
 function open(): Socket | undefined {
-  // A single executable has its own path there.
-  const program = process.execPath === process.argv[1] ? [] : process.argv.slice(1, 2);
   const [sh, sleep] = ['sh', 'sleep'].map(findHelper);
   if (sh === undefined || sleep === undefined) return undefined;
   try {
-    const child = spawn(sh, ['-c', SCRIPT, END_ORPHAN, sleep, process.execPath, ...program], {
+    const child = spawn(sh, ['-c', SCRIPT, END_ORPHAN, sleep, ...ownWords()], {
       cwd: '/',
       // A session of its own: what ends the runner must not end it too.
       detached: true,

@@ -51,9 +51,15 @@ export function save(stateDirectory: string, operation: Operation, sessions: rea
   else write(path, sessions);
 }
 
-/** Removes the unfinished file of a `save` that failed or was killed. */
-export const removeUnsaved = (stateDirectory: string, operation: Operation): unknown =>
+/** The file in which hooks of `pre` say what the operation is to see: TKLBAM_HOOK_VIEW. */
+export const viewPath = (stateDirectory: string, operation: Operation): string =>
+  `${sessionsDirectory(stateDirectory)}/${operation}.view`;
+
+/** Removes what one who was killed left: the unfinished file of a `save`, which may also have failed, and requests for a view. */
+export function removeUnsaved(stateDirectory: string, operation: Operation): void {
   attempt(() => unlinkSync(`${recordPath(stateDirectory, operation)}.new`));
+  attempt(() => unlinkSync(viewPath(stateDirectory, operation)));
+}
 
 /** Takes a record that is not to be used out of the way. Returns where it is now. */
 export function setAside(path: string, suffix: 'bad' | 'copy'): string {

@@ -40,7 +40,7 @@ import { type Lock, lock, purposeOf, sessionsDirectory } from './flock.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { notify, notifyAlways, observe, sessionEntry } from './notify.ts';
 import { findRunningOld, recover, recoverLocked } from './recovery.ts';
-import { CARRIED, load, owing, refuseStateDirectory, removeUnsaved } from './session-file.ts';
+import { CARRIED, load, owing, refuseStateDirectory, removeUnsaved, viewPath } from './session-file.ts';
 import { type ViewRequests, viewRequests } from './view-requests.ts';
 
 /** What the caller gets for each state that it has come to. */
@@ -90,7 +90,6 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
   const { stateDirectory } = settings.statePaths;
   let phase: Phase = { kind: 'idle' };
   let planOfPre: Plan | undefined;
-  const viewFile = `${sessionsDirectory(stateDirectory)}/${operation}.view`;
   let view: View | undefined;
 
   const advance = async (
@@ -119,7 +118,8 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     if (stage !== 'pre') ledger.trySave({ ...ledger.record(), state: stage, command: null });
     try {
       if (stage === 'post') await closeView();
-      const asked = stage === 'pre' ? viewRequests(viewFile, operation, sight) : undefined;
+      const asked =
+        stage === 'pre' ? viewRequests(viewPath(stateDirectory, operation), operation, sight) : undefined;
       const report = await runStage(stage, cwd, { ...env, ...asked?.env }, ledger, asked?.note);
       const cause = findCause(report) ?? (await showView(asked?.entries() ?? [], sight, ledger));
       if (cause === undefined) {

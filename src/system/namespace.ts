@@ -1,6 +1,6 @@
 // Mount namespaces (mount_namespaces(7)): which one a process lives in, and what keeps us from making one.
 import { spawnSync } from 'node:child_process';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { attempt } from './errno.ts';
 import { findHelper, HELPER_ENV } from './which.ts';
 
@@ -34,21 +34,38 @@ export function namespaceObstacle(): { readonly reason: string; readonly remedy:
     const reason = 'CAP_SYS_ADMIN is missing, without which nothing can be mounted for the operation alone';
     return { reason, remedy: 'run it as root; of a container, on its host, or give it that capability' };
   }
-  const unshare = findHelper('unshare') ?? '';
-  const words = ['--mount', '--propagation', 'slave', '/bin/true'];
-  const { status, stderr, error } = spawnSync(unshare, words, {
-    cwd: '/',
-    env: HELPER_ENV,
-    encoding: 'utf8',
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  if (isChroot()) {
+    const reason = 'this is a chroot, which who enters a mount namespace leaves';
+    return { reason, remedy: 'back up from outside of it, or make it a container' };
+  }
+  const { status, why } = attemptTo('unshare', '--mount', '--propagation', 'slave', '/bin/true');
   if (status === 0) return undefined;
-  const why = (stderr ?? '').trim().split('\n').at(-1) || error?.message || `status ${status}`;
   const reason = `no mount namespace can be made: ${why}`;
   return {
     reason,
     remedy: 'see user.max_mnt_namespaces of sysctl(8), and what the container or unit allows',
   };
+}
+
+/** Whether setns(2), which leads to the root directory of a namespace, would lead elsewhere than to ours. */
+function isChroot(): boolean {
+  const { dev, ino } = statSync('/');
+  const { status, stdout } = attemptTo('nsenter', '--mount=/proc/self/ns/mnt', 'stat', '--format=%d %i', '/');
+  return status === 0 && stdout.trim() !== `${dev} ${ino}`;
+}
+
+function attemptTo(
+  program: 'unshare' | 'nsenter',
+  ...words: readonly string[]
+): { readonly status: number | null; readonly stdout: string; readonly why: string } {
+  const { status, stdout, stderr, error } = spawnSync(findHelper(program) ?? '', words, {
+    cwd: '/',
+    env: HELPER_ENV,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const why = (stderr ?? '').trim().split('\n').at(-1) || error?.message || `status ${status}`;
+  return { status, stdout: stdout ?? '', why };
 }
 
 /** A user namespace other than the first, as in an unprivileged container: no disk can be mounted there (user_namespaces(7)). */

@@ -1,11 +1,11 @@
 // The shell that holds a time limit when the runner was killed, by what it is told and what it then does.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { SCRIPT } from '../../src/run/watchdog.ts';
-import { scratch } from '../support/harness.ts';
+import { hooksDirectory, place, programs, scratch, start, until } from '../support/harness.ts';
 
 /** What it prints: `ended` where it has the hook ended, and what the program is told. */
 function told(lines: string): string {
@@ -49,3 +49,19 @@ test('killed before the first process was known: what is in the cgroup has its l
   assert.equal(told(`${now() + 1} 0 0 ${cgroup(t, 'populated 1\nfrozen 0\n')} {}\n`), 'ended\n{}\n');
   assert.equal(told(`${now() + 1} 0 0 - {}\n`), 'ended\n{}\n');
 });
+
+// The executable has whatever it was called as in argv, and no path of its own.
+for (const { name, command } of programs) {
+  test(`${name}: a hook is ended at its limit though its runner was killed, by whatever name it was called`, async t => {
+    const directory = hooksDirectory(t);
+    place(directory, 'a', '#!/bin/sh\n# tklbam-hooks: timeout=2s\necho started\nexec sleep 1000\n');
+    const links = scratch(t);
+    const [file, ...rest] = command;
+    symlinkSync(file, join(links, 'hooks-by-path'));
+    const words = ['hooks-by-path', ...rest, 'run', 'backup', 'pre', '--hooks', directory] as const;
+    const { child, left, says } = start(t, ['/usr/bin/env', ...words], { PATH: `${links}:/usr/bin:/bin` });
+    await says('started');
+    child.kill('SIGKILL');
+    await until('nothing of the hook is left', () => left().length === 0);
+  });
+}

@@ -1,0 +1,59 @@
+// Backups by restic, borg, tar, rsync and the stand-in for tklbam (test/tklbam), of two files that are written to meanwhile: live they are
+// of different moments, and by the hook `snapshot` of one.
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { executable } from '../support/built.ts';
+import { openChroot, SOURCE } from '../support/chroot.ts';
+import { textsOf } from '../support/transcript.ts';
+
+/** A btrfs snapshot is what a power cut leaves: numbers since the last fsync(2), of which there is one for so many (test/vm/snapshot-tools). */
+const STEP = 20;
+
+test('two files that a writer numbers in turn', async t => {
+  const { root, run } = openChroot(t, 'bookworm', [
+    'restic',
+    'borgbackup',
+    'rsync',
+    'btrfs-progs',
+    'python3',
+  ]);
+  copyFileSync(executable(), join(root, 'usr/bin/tklbam-hooks'));
+  // A chroot is no place for a view, and says so; a root directory is.
+  const chrooted = run([
+    'sh',
+    '-ec',
+    `echo VOLUMES=/srv >/conf
+    TKLBAM_HOOK_VIEW=/view tklbam-hooks library snapshot backup pre --settings /conf`,
+  ]);
+  assert.match(
+    chrooted.stderr,
+    /conf: this is a chroot, .*; nothing was stopped \(back up from outside of it, .*\)/,
+  );
+  const pivot = `nsenter --mount=/proc/self/ns/mnt sh -ec 'mount --rbind ${root} ${root}; cd ${root}; pivot_root . .; umount -l .
+    exec bash ${SOURCE}/test/vm/snapshot-tools ${SOURCE}'`;
+  const { stdout, stderr } = run(['sh', '-ec', pivot]);
+  const transcript = stdout.split('\n');
+  const said = (name: string): string[] => textsOf(transcript, name);
+  const apart = (name: string): number => {
+    const [text] = said(name);
+    assert.match(`${text}`, /^\d+$/, `${name}\n${stdout}${stderr}`);
+    return Number(text);
+  };
+  // The others may be lucky: restic reads files side by side, borg in the order of their inodes, rsync quickly.
+  await t.test('tar: live, the two are of different moments', () =>
+    assert.ok(apart('tar-live') > STEP, stdout),
+  );
+  for (const tool of ['tar', 'rsync', 'restic', 'borg', 'tklbam']) {
+    await t.test(`${tool}: by the hook, they are of one`, () => {
+      assert.deepEqual(said(`${tool}-status`), ['0'], stdout + stderr);
+      assert.ok(apart(`${tool}-frozen`) <= STEP, `${apart(`${tool}-frozen`)} apart\n${stdout}`);
+    });
+  }
+  await t.test('what has not changed since the last backup is not read again', () => {
+    assert.deepEqual(said('restic-again'), ['"files_unmodified":1'], stdout + stderr);
+    assert.deepEqual(said('borg-again'), ['U /srv/big'], stdout + stderr);
+  });
+  await t.test('no snapshot and no record is left', () => assert.deepEqual(said('left'), ['0 0']));
+});
