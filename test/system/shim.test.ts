@@ -404,6 +404,22 @@ TKLBAM_CONF=/root/conf2 ${command}; status=$?; rm -r /root/conf2; (exit $status)
       assertRaised(absent, `hooks.HookError: ${error}`);
     });
 
+    await t.test('... so for tklbam3, which has a directory of its own', () => {
+      buildTklbam(inRoot('root'), '3', { name: 'tklbam3', python });
+      const installed = run([
+        'sh',
+        '-c',
+        'dpkg -i /root/tklbam3_*.deb && chmod a-x /etc/tklbam3/hooks.d/fixclock',
+      ]);
+      assert.equal(installed.status, 0, installed.stderr);
+      place(inRoot('etc/tklbam3/hooks.d'), 'c', HOOK);
+      const backup = seeAnew('tklbam3-backup');
+      assert.deepEqual(
+        [backup.status, backup.stderr, told(backup)],
+        [0, '', 'c backup pre, c backup inspect, c backup post'],
+      );
+    });
+
     await t.test('a program that is not there, cannot be started, or ends at once', () => {
       const without = (change: string, error: RegExp): void => {
         const command = `mv /usr/bin/tklbam-hooks /usr/bin/program
