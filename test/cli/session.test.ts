@@ -335,6 +335,23 @@ TKLBAM_HOOK_STATE=error
       assert.deepEqual(made.told().slice(3), ['record restore pre /', 'record restore error /']);
     });
 
+    if (isRoot) {
+      test('the directories of wrap and of inspect can be unmounted in error', t => {
+        const made = stage(t, []);
+        const directory = join(scratch(t), 'mounted');
+        mkdirSync(directory);
+        place(made.hooks, 'a', '#!/bin/sh\n[ "$2" != error ] || umount "$MOUNTED"\n');
+        const script = 'mount -t tmpfs none "$MOUNTED" && cd "$MOUNTED" && exec "$@"';
+        const words = [...program.command, 'wrap', 'backup', '--inspect', directory, '--', 'false'];
+        const { status, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', ...words], {
+          encoding: 'utf8',
+          env: { ...plainEnvironment, ...made.env, MOUNTED: directory },
+        });
+        assert.deepEqual([status, stderr], [1, "tklbam-hooks: 'false' exited with status 1\n"]);
+        assert.deepEqual(files(made), []);
+      });
+    }
+
     test('what it is called with wrongly is said, and nothing runs', t => {
       const made = stage(t);
       const wrong = (...args: string[]) => ending(run(program, args, { env: made.env }))[2].split('\n')[0];
