@@ -238,7 +238,8 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
       const owners = CALLED.filter(name => !OPTIONAL.has(name)).map(name => {
         // By the path that it had before /bin became a link, too.
         const found = done(`dpkg -S '/bin/${name}' '/usr/bin/${name}' '/usr/sbin/${name}' 2>/dev/null || :`);
-        return [name, found.split(':')[0] ?? ''] as const;
+        const line = found.split('\n').find(text => !text.startsWith('diversion by '));
+        return [name, line?.split(':')[0] ?? ''] as const;
       });
       const essential = done(`dpkg-query -W -f '\${Package} \${Essential}\\n'`);
       const others = owners.filter(([, owner]) => !essential.includes(`${owner} yes\n`));
