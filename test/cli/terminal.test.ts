@@ -44,6 +44,34 @@ for (const program of programs) {
       }
     });
 
+    test('what a hook of a session says is shown as it comes, and of one that fails its end is kept', async t => {
+      const directory = hooksDirectory(t);
+      place(
+        directory,
+        'a',
+        '#!/bin/sh\n[ "$2" = pre ] || exit 0\necho out; printf "half" >&2; read -r word; echo " of it, $word" >&2; exit 3\n',
+      );
+      const state = scratch(t);
+      const talk = [
+        ['expect', 'half'],
+        ['send', 'joe\n'],
+      ] as const;
+      const env = {
+        TKLBAM_HOOKS_STATE: state,
+        TKLBAM_HOOKS_LOG: join(state, 'log'),
+        TKLBAM_HOOKS: directory,
+      };
+      const command = [...program.command, 'wrap', 'backup', '--', 'true'] as const;
+      const running = start(t, ['python3', helper, JSON.stringify(talk), ...command], env);
+      await running.ended;
+      assert.match(
+        JSON.parse(running.stdout()).output.replaceAll('\r\n', '\n'),
+        /^out\nhalfjoe\n of it, joe\n/,
+      );
+      const [entry = ''] = readFileSync(join(state, 'log'), 'utf8').split('\n');
+      assert.equal(JSON.parse(entry).output, 'half of it, joe');
+    });
+
     test('a hook can ask through /dev/tty in pre', async t => {
       const directory = hooksDirectory(t);
       install(directory, 'read-terminal');

@@ -20,6 +20,7 @@ import { statusJson, statusText } from '../../src/report/status.ts';
 import type {
   Candidate,
   Failure,
+  HookEntry,
   LogEntry,
   Outcome,
   Plan,
@@ -176,6 +177,23 @@ test('a time that is none stays as it is', () => {
   assert.match(localTime(since), /^2026-11-2[45] \d\d:\d\d:03$/);
 });
 
+test('where the zone is written as POSIX has it, which Node.js takes for UTC, that is said', t => {
+  const { TZ } = process.env;
+  t.after(() => {
+    if (TZ === undefined) delete process.env.TZ;
+    else process.env.TZ = TZ;
+  });
+  for (const [zone, ending] of [
+    ['CET-1CEST', ' UTC'],
+    ['<+03>-3', ' UTC'],
+    ['Europe/Berlin', ''],
+    ['UTC', ''],
+  ] as const) {
+    process.env.TZ = zone;
+    assert.match(localTime(since), new RegExp(`^2026-11-2[45] \\d\\d:\\d\\d:03${ending}$`), zone);
+  }
+});
+
 const planned = (state: State, steps: readonly Step[], failures: readonly Failure[] = []): Plan => ({
   event: { operation: 'backup', state },
   stopAtFailure: state === 'pre' || state === 'inspect',
@@ -308,6 +326,29 @@ describe('status', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: It is those that must not be there.
     assert.doesNotMatch(json, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
     assert.equal(JSON.parse(json).sessions[0].error, evil);
+  });
+
+  test('a row for each hook: failed ones first and marked, and at most a dozen others', () => {
+    const row = (name: string, state: State, change: Partial<HookEntry> = {}): LogEntry => ({
+      ...{ type: 'hook', time: since, session: 's1', operation: 'backup', state, hook: name, path: name },
+      ...{ outcome: 'succeeded', status: 0, signal: null, seconds: 1 },
+      ...change,
+    });
+    const names = [...'abcdefghijklmn'];
+    const entries = [
+      ...names.map(name => row(name, 'pre')),
+      row('n', 'post', { outcome: 'killed', status: null, signal: 'SIGKILL' }),
+      ...names.slice(0, -1).map(name => row(name, 'post')),
+      ended({ outcome: 'failed', error: 'x' }),
+    ];
+    const good = names.slice(0, 12).map(name => `  ${name}: pre 1.0 s; post 1.0 s\n`);
+    assert.equal(
+      statusText([], entries, now),
+      `backup: FAILED, ${when}, took 5 s: x
+! n: pre 1.0 s; post SIGKILL, 1.0 s
+${good.join('')}  and 1 more, without a failure
+`,
+    );
   });
 
   test('of a session that is not over', () => {
