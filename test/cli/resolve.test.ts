@@ -30,7 +30,8 @@ while True:
         if os.path.lexists('next'):
             os.unlink('next')
     os.unlink('0')`;
-  const attacker = spawn('python3', ['-c', swap, evil], {
+  // It does not outlive a test that is killed.
+  const attacker = spawn('setpriv', ['--pdeathsig', 'KILL', 'python3', '-c', swap, evil], {
     env: plainEnvironment,
     stdio: ['ignore', 'pipe', 'ignore'],
   });

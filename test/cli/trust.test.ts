@@ -294,8 +294,9 @@ for (const program of programs) {
         kill $! || exit 97
         [ ! -e marks/ran ]`;
       const command = [...program.command, 'run', 'backup', 'pre', '--hooks', '/mnt/hooks.d'];
-      const args = ['-m', 'sh', '-c', script, 'sh', ...command];
-      const ran = spawnSync('unshare', args, {
+      // In namespaces of its own: the attacker does not outlive a test that is killed.
+      const apart = ['-m', '--pid', '--fork', '--kill-child', '--mount-proc'];
+      const ran = spawnSync('unshare', [...apart, 'sh', '-c', script, 'sh', ...command], {
         encoding: 'utf8',
         env: plainEnvironment,
         timeout: PATIENCE_MS,
