@@ -88,6 +88,7 @@ function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): 
   const isIn = (each: Stat): boolean => each.group === leader?.pid || each.session === leader?.pid;
   const groupAnswers = (): boolean => isGroupOurs && leader !== null && send(-leader.pid, 0);
 
+  let emptyLooks = 0;
   const members = async (all: ReadonlyMap<number, Stat>): Promise<readonly Stat[]> => {
     const candidates = [...all.values()].filter(
       each => each.start >= since && !each.isZombie && each.pid !== process.pid,
@@ -104,6 +105,7 @@ function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): 
     for (const pid of (await bearers?.(all, candidates, found)) ?? []) found.add(pid);
     addDescendants(found, candidates);
     const stats = candidates.filter(({ pid }) => found.has(pid));
+    emptyLooks = stats.length === 0 ? emptyLooks + 1 : 0;
     for (const each of stats) known.set(each.pid, each.start);
     return stats;
   };
@@ -135,7 +137,9 @@ function tree({ leader, hasOwnGroup, tag }: Trace, cgroup: Cgroup | undefined): 
     isEmpty: async () => {
       if (cgroup?.isPopulated()) return false;
       const dead = new Map<number, number>();
-      for (let looks = 0; looks < (cgroup === undefined ? LOOKS : 1); looks++) {
+      for (let looks = 0; looks < LOOKS; looks++) {
+        // What follows its parent more quickly than it can be looked at is in the group, or is not promised to be found.
+        if (emptyLooks >= (cgroup !== undefined ? 1 : groupAnswers() ? Number.POSITIVE_INFINITY : 2)) break;
         if (looks > 0) await sleep(LOOK_AGAIN_MS);
         const all = processes();
         if (all === undefined) return leader === null || !send(hasOwnGroup ? -leader.pid : leader.pid, 0);
@@ -170,6 +174,8 @@ function tagFinder(
   known: ReadonlySet<number>,
 ) => Promise<readonly number[]> {
   const asked = new Map<number, number>();
+  /** Those of other users, by pid, with their start. */
+  const strange = new Map<number, number>();
   let patienceMs = STRANGERS_MS;
   return async (all, candidates, known) => {
     // Theirs is the first process, or one that we descend from ourselves.
@@ -177,8 +183,12 @@ function tagFinder(
     const orphans = candidates.filter(
       each => adopters.has(each.parent) && !known.has(each.pid) && asked.get(each.pid) !== each.start,
     );
-    const own = orphans.filter(({ pid }) => realUser(pid) === process.getuid?.());
-    const others = orphans.filter(each => !own.includes(each));
+    const own = orphans.filter(
+      ({ pid, start }) => strange.get(pid) !== start && realUser(pid) === process.getuid?.(),
+    );
+    const isOwn = new Set(own);
+    const others = orphans.filter(each => !isOwn.has(each));
+    for (const { pid, start } of others) strange.set(pid, start);
     const ask = async (among: readonly Stat[], limitMs: number): Promise<readonly number[]> => {
       const pids = among.map(({ pid }) => pid);
       const answer = await tagged(pids, tag, limitMs);
@@ -196,7 +206,7 @@ function tagFinder(
 
 /** How long those of our own user are asked, each time; and those of others, who can see to it that they do not answer, in all. */
 const OWN_MS = 1000;
-const STRANGERS_MS = 100;
+const STRANGERS_MS = 50;
 
 /**
  * Ends a tree: the signal, then a grace, then SIGKILL to what is left. `hurry` cuts the grace short. Resolves when nothing is left,

@@ -56,8 +56,10 @@ export function readTrusted(path: string, uid: number = process.geteuid?.() ?? 0
   if (refusal?.kind === 'user-mount') return { kind: 'refused', refusal };
   if ('error' in file)
     return file.error === 'ENOENT' ? { kind: 'absent' } : { kind: 'error', code: file.error };
+  // That all can write to a device, as to /dev/null, says nothing of what is read from it.
+  if (refusal !== undefined && (file.type === 'file' || refusal.kind === 'owner'))
+    return { kind: 'refused', refusal };
   if (file.type !== 'file') return { kind: 'not-a-file' };
-  if (refusal !== undefined) return { kind: 'refused', refusal };
   try {
     // O_NONBLOCK: should it have become a FIFO since, opening it must not wait for a writer.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

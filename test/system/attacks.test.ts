@@ -38,13 +38,18 @@ for (const { name, hasCgroup, hide } of KINDS) {
     assert.equal(stderr, '');
     const { attackers, hadCgroup, without, beside }: Answer = JSON.parse(stdout);
     tried += 3 * attackers.length;
+    console.log(`${name}, beside ${attackers.join(', ')}:`);
     assert.equal(hadCgroup, hasCgroup);
     for (const scenario of ['limit', 'recover', 'error'] satisfies Scenario[]) {
       const [before, now] = [without[scenario], beside[scenario]];
+      const ratio = now.seconds / before.seconds;
+      const mebibytes = [before, now].map(({ kibibytes }) => `${kibibytes >> 10} MiB`);
+      console.log(
+        `  ${scenario.padEnd(7)} ${before.seconds} s -> ${now.seconds} s (${ratio.toFixed(2)}), ${mebibytes.join(' -> ')}`,
+      );
       const figures = `${scenario}: ${JSON.stringify([before, now])}`;
-      console.log(figures);
       assert.equal(now.status, before.status, figures);
-      // Of what is over in no time, half is what another process on the machine takes.
+      // Of what is over in no time, half a second is what other work on the machine takes.
       assert.ok(now.seconds <= 1.5 * before.seconds + 0.5, figures);
       assert.ok(now.kibibytes <= before.kibibytes + 20_000, figures);
     }
