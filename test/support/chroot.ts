@@ -21,8 +21,23 @@ export interface ChrootOptions {
 
 /** Unpacks a minimal Debian of that suite with these packages; gone after the test. */
 export function openChroot(t: TestContext, suite: string, packages: readonly string[] = []): Chroot {
+  return open(t, 'tree', suite, packages, []);
+}
+
+/** ... of one for arm64, whose programs are emulated. */
+export function openArm64Chroot(t: TestContext, suite: string, packages: readonly string[]): Chroot {
+  return open(t, 'arm64-tree', suite, packages, [join(repository, 'test/vm/arm64')]);
+}
+
+function open(
+  t: TestContext,
+  script: string,
+  suite: string,
+  packages: readonly string[],
+  emulator: readonly string[],
+): Chroot {
   if (!isRoot) throw new Error('only root can make the chroot that the package is tested in');
-  const tree = execFileSync(join(repository, 'test/vm/tree'), [suite, ...packages], {
+  const tree = execFileSync(join(repository, 'test/vm', script), [suite, ...packages], {
     encoding: 'utf8',
   }).trim();
   const root = join(scratch(t), suite);
@@ -32,7 +47,7 @@ export function openChroot(t: TestContext, suite: string, packages: readonly str
   rmSync(join(root, 'etc/dpkg/dpkg.cfg.d/99mmdebstrap'), { force: true });
   // What is gone after the test need not be on disk before the next step.
   writeFileSync(join(root, 'etc/dpkg/dpkg.cfg.d/99no-fsync'), 'force-unsafe-io\n');
-  return { root, run: (command, options = {}) => runIn(root, command, options) };
+  return { root, run: (command, options = {}) => runIn(root, command, options, emulator) };
 }
 
 /** Where this repository is in a chroot. */
@@ -50,6 +65,7 @@ function runIn(
   root: string,
   command: readonly string[],
   { network, bare, env }: ChrootOptions,
+  emulator: readonly string[],
 ): SpawnSyncReturns<string> {
   const separate = [
     '--mount',
@@ -60,6 +76,7 @@ function runIn(
   ];
   const [file = '', ...args] = [
     ...(typeof network === 'object' ? network : []),
+    ...emulator,
     ...['setpriv', '--bounding-set=-sys_time', '--inh-caps=-sys_time'],
     ...['unshare', ...separate, 'sh', '-ec', bare ? ENTER : `${MOUNT}\n${ENTER}`, root, repository],
     ...command,
