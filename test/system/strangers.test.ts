@@ -1,22 +1,19 @@
-// What a user without any right does against root's runs of the executable: test/attacks/strangers, in a root directory that lies over this
-// machine's and goes with the test. More of it is in attacks.test.ts, and of its kind in test/cli (trust, hostile, signature, resolve).
+// What a user without any right does against root's runs of the installed package: test/attacks/strangers, in a root directory that lies over
+// this machine's and goes with the test. More of it is in attacks.test.ts, and of its kind in test/cli (trust, hostile, signature, resolve).
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { executable } from '../support/built.ts';
+import { deb } from '../support/debs.ts';
 import { repository } from '../support/repository.ts';
 
 const SET_UP = `
-program=$1 repository=$2
+package=$1 repository=$2
 mount -t tmpfs -o mode=755 none /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
 cd /mnt/root
-install -m 755 "$program" usr/bin/tklbam-hooks
-rm -rf etc/tklbam/hooks.d var/lib/tklbam-hooks var/log/tklbam-hooks.log
-mkdir -p etc/tklbam/hooks.d var/lib/tklbam-hooks
-install -m 755 "$repository/hooks.d/fixclock" etc/tklbam/hooks.d/
-install -m 644 "$repository/packaging/debian/tklbam-hooks.default" etc/default/tklbam-hooks
+rm -rf etc/tklbam var/lib/tklbam-hooks var/log/tklbam-hooks.log
+cp "$package" mnt/package.deb
 install -m 755 "$repository/test/attacks/strangers" usr/bin/strangers
 mount -t proc proc proc
 mount -t tmpfs -o mode=755 none dev
@@ -25,6 +22,8 @@ mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 for each in null zero full random urandom tty; do touch "dev/$each"; mount --bind "/dev/$each" "dev/$each"; done
+# Without a tool that sets clocks, maybe.
+chroot . dpkg --force-depends --force-unsafe-io --install /mnt/package.deb >&2
 exec chroot . strangers`;
 
 test('nothing that a user does makes root run it, change what is not to be changed, hang, or be told that all is well', () => {
@@ -34,7 +33,7 @@ test('nothing that a user does makes root run it, change what is not to be chang
     [
       // The clock of this machine is nobody's here.
       ...['--bounding-set=-sys_time', '--inh-caps=-sys_time', 'unshare', ...apart],
-      ...['sh', '-ec', SET_UP, 'sh', executable(), repository],
+      ...['sh', '-ec', SET_UP, 'sh', deb, repository],
     ],
     { encoding: 'utf8', cwd: '/', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' } },
   );
