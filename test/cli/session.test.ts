@@ -343,7 +343,10 @@ TKLBAM_HOOK_STATE=error
         place(made.hooks, 'a', '#!/bin/sh\n[ "$2" != error ] || umount "$MOUNTED"\n');
         const script = 'mount -t tmpfs none "$MOUNTED" && cd "$MOUNTED" && exec "$@"';
         const words = [...program.command, 'wrap', 'backup', '--inspect', directory, '--', 'false'];
-        const { status, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', ...words], {
+        // In a chroot, whose root need not be a mount, the namespace around it is a private one already.
+        const isMount = spawnSync('unshare', ['-m', 'true']).status === 0;
+        const apart = isMount ? ['-m'] : ['-m', '--propagation', 'unchanged'];
+        const { status, stderr } = spawnSync('unshare', [...apart, 'sh', '-c', script, 'sh', ...words], {
           encoding: 'utf8',
           env: { ...plainEnvironment, ...made.env, MOUNTED: directory },
         });
