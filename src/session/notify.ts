@@ -58,7 +58,7 @@ export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps
   const steps = whole.steps.filter(
     ({ hook }) => paths.includes(hook.path) || (isFirst && hook.header.always && !wasStarted(hook.path)),
   );
-  const again: Step[] = [];
+  let isCutShort = false;
   const ended = (result: Result, mayRetry: boolean): void => {
     const { path } = result.step.hook;
     const { kind } = result.outcome;
@@ -69,7 +69,7 @@ export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps
     }
     const isGoingDown = kind !== 'succeeded' && deps.isGoingDown();
     if (mayRetry && !isGoingDown && kind === 'killed' && result.outcome.signal === 'SIGTERM') {
-      again.push(result.step);
+      isCutShort = true;
       deps.tell(describeRetry(result));
       return;
     }
@@ -90,8 +90,17 @@ export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps
       { ...whole, steps: to },
       observe(record, deps, ledger.note, result => ended(result, mayRetry)),
     );
-  const report = await tell(steps, true);
-  return report.interruption !== undefined || again.length === 0 ? report : tell(again, false);
+  const results: Result[] = [];
+  // One by one, so that a hook which is told once more is so before those that were started earlier. Without any, signals are heard.
+  for (const to of steps.length === 0 ? [[]] : steps.map(step => [step])) {
+    isCutShort = false;
+    let report = await tell(to, true);
+    if (isCutShort && report.interruption === undefined) report = await tell(to, false);
+    results.push(...report.results);
+    const { interruption } = report;
+    if (interruption !== undefined) return { plan: { ...whole, steps }, results, interruption };
+  }
+  return { plan: { ...whole, steps }, results, interruption: undefined };
 }
 
 /** Tells `error` to the hooks that want to hear of every failure (`# tklbam-hooks: always`), where there is no session. */

@@ -6,6 +6,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -15,6 +16,7 @@ import { removeDurably, replaceDurably } from '../system/durable-file.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
 import { isObject, isStrings } from '../system/json.ts';
 import { machineId } from '../system/machine.ts';
+import { stat } from '../system/proc.ts';
 import { findRefusal, pathRefusal } from '../system/trust.ts';
 import type { Operation, Refusal, SessionFile, SessionRecord, StartedHook } from '../types.ts';
 import { sessionsDirectory } from './flock.ts';
@@ -55,10 +57,19 @@ export function save(stateDirectory: string, operation: Operation, sessions: rea
 export const viewPath = (stateDirectory: string, operation: Operation): string =>
   `${sessionsDirectory(stateDirectory)}/${operation}.view`;
 
-/** Removes what one who was killed left: the unfinished file of a `save`, which may also have failed, and requests for a view. */
+/**
+ * Removes what one who was killed left: the unfinished file of a `save`, which may also have failed, requests for a view, and the FIFO of
+ * the hooks' standard error, which has a name for a moment (output-tail.ts).
+ */
 export function removeUnsaved(stateDirectory: string, operation: Operation): void {
   attempt(() => unlinkSync(`${recordPath(stateDirectory, operation)}.new`));
   attempt(() => unlinkSync(viewPath(stateDirectory, operation)));
+  const directory = sessionsDirectory(stateDirectory);
+  for (const name of attempt(() => readdirSync(directory)) ?? []) {
+    const [, pid] = /^stderr-(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && stat(Number(pid)) === undefined)
+      attempt(() => unlinkSync(`${directory}/${name}`));
+  }
 }
 
 /** Takes a record that is not to be used out of the way. Returns where it is now. */

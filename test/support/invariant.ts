@@ -169,14 +169,17 @@ const strangers = ({ lines, started }: Account): string[] => [
   ...new Set(lines.filter(({ name }) => !started.includes(name)).map(({ name }) => name)),
 ];
 
-/** Whoever tells begins with the last that was started, and tells each once. */
+/** In reverse order; one that was ended before its end may be told once more at once. */
 function findDisorder({ session, lines, evidence }: Account): string[] {
-  const told = lines.filter(
-    ({ point, state, teller }) => point === 'BEGIN' && state === 'error' && teller !== undefined,
-  );
+  const told = lines.filter(({ state, teller }) => state === 'error' && teller !== undefined);
   return [...new Set(told.map(({ teller }) => teller))].flatMap(teller => {
-    const names = told.filter(line => line.teller === teller).map(({ name }) => name);
-    const places = names.map(name => evidence.names.indexOf(name));
+    const theirs = told.filter(line => line.teller === teller);
+    const names = theirs.filter(({ point }) => point === 'BEGIN').map(({ name }) => name);
+    const firsts = names.filter((name, index) => {
+      const isRepeat = name === names[index - 1] && name !== names[index - 2];
+      return !isRepeat || theirs.filter(line => line.name === name && line.point === 'END').length > 1;
+    });
+    const places = firsts.map(name => evidence.names.indexOf(name));
     const isInOrder = places.every((place, index) => index === 0 || place < (places[index - 1] ?? 0));
     return isInOrder ? [] : [`${session}: error was told in the order ${names.join(' ')}`];
   });

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lock, purposeOf } from '../../src/session/flock.ts';
-import { load, save, understand } from '../../src/session/session-file.ts';
+import { load, removeUnsaved, save, understand } from '../../src/session/session-file.ts';
 import { processes, type Stat } from '../../src/system/proc.ts';
 import type { SessionRecord, Trace } from '../../src/types.ts';
 import { repository } from '../support/repository.ts';
@@ -236,6 +236,17 @@ test('it is on disk before it has its name, and its name before anything else is
   assert.deepEqual(calls.splice(0), ['fsync file', 'rename', 'fsync directory']);
   save(path, 'backup', []);
   assert.deepEqual(calls, ['unlink', 'fsync directory']);
+});
+
+test('what a killed process left is removed, and what a living one needs is not', t => {
+  const path = directory(t);
+  const sessions = join(path, 'sessions');
+  const left = ['backup.json.new', 'backup.view', 'stderr-4194305'];
+  const needed = ['restore.json.new', 'restore.view', `stderr-${process.pid}`, 'stderr-x'];
+  for (const name of [...left, ...needed]) writeFileSync(join(sessions, name), '');
+  removeUnsaved(path, 'backup');
+  for (const name of left) assert.ok(!existsSync(join(sessions, name)), name);
+  for (const name of needed) assert.ok(existsSync(join(sessions, name)), name);
 });
 
 test('a lock is not taken through a link', t => {
