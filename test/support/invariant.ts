@@ -169,15 +169,23 @@ const strangers = ({ lines, started }: Account): string[] => [
   ...new Set(lines.filter(({ name }) => !started.includes(name)).map(({ name }) => name)),
 ];
 
-/** In reverse order; one that was ended before its end may be told once more at once. */
+/** In `error`, as the log has it. */
+const wasKilled = ({ logged }: Evidence, session: string, name: string): boolean =>
+  logged.some(
+    each =>
+      each.session === session && each.name === name && each.state === 'error' && each.outcome === 'killed',
+  );
+
+/** Whoever tells begins with the last that was started, and tells each once; one that was killed once more at once. */
 function findDisorder({ session, lines, evidence }: Account): string[] {
-  const told = lines.filter(({ state, teller }) => state === 'error' && teller !== undefined);
+  const told = lines.filter(
+    ({ point, state, teller }) => point === 'BEGIN' && state === 'error' && teller !== undefined,
+  );
   return [...new Set(told.map(({ teller }) => teller))].flatMap(teller => {
-    const theirs = told.filter(line => line.teller === teller);
-    const names = theirs.filter(({ point }) => point === 'BEGIN').map(({ name }) => name);
+    const names = told.filter(line => line.teller === teller).map(({ name }) => name);
     const firsts = names.filter((name, index) => {
       const isRepeat = name === names[index - 1] && name !== names[index - 2];
-      return !isRepeat || theirs.filter(line => line.name === name && line.point === 'END').length > 1;
+      return !isRepeat || !wasKilled(evidence, session, name);
     });
     const places = firsts.map(name => evidence.names.indexOf(name));
     const isInOrder = places.every((place, index) => index === 0 || place < (places[index - 1] ?? 0));
