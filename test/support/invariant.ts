@@ -142,6 +142,13 @@ const endings = ({ evidence, session }: Account, name: string): string[] =>
 const failures = (account: Account, name: string): number =>
   endings(account, name).filter(outcome => ['failed', 'killed', 'timed-out'].includes(outcome)).length;
 
+/** As the program counts them at least: one that SIGTERM ended is told once more at once, and both are one attempt. */
+const attempts = (account: Account, name: string): number => {
+  const ends = endings(account, name);
+  const retried = ends.filter((outcome, index) => outcome === 'killed' && ends[index - 1] !== 'killed');
+  return failures(account, name) - retried.length;
+};
+
 const hasHeard = (account: Account, name: string): boolean => endings(account, name).includes('succeeded');
 
 /** A hook that was told `error` has come to a good end, or has failed three times. */
@@ -220,7 +227,7 @@ function findExcess(accounts: readonly Account[], kills: number): string[] {
       const bad = ends.filter(outcome => outcome !== 'succeeded').length;
       const after = ends.includes('succeeded') ? ends.length - 1 - ends.indexOf('succeeded') : 0;
       const again = begins(account, name, 'error') - bad - 1;
-      const count = Math.max(after, again, failures(account, name) - MOST_ATTEMPTS, 0);
+      const count = Math.max(after, again, attempts(account, name) - MOST_ATTEMPTS, 0);
       return Array<string>(count).fill(`${session}: ${name}, which ended with ${ends.join(', ')}`);
     });
     const isTold = hasSucceeded && lines.some(({ state }) => state === 'error');
