@@ -8,7 +8,7 @@ const WORDS = [
   ['STATE', STATES.join(', ')],
 ] as const;
 const RUN_HOOKS = ['run', 'wrap', 'session', 'recover'];
-/** Exit statuses. `of`: the commands that have it; absent for all. */
+/** `of`: the commands that end so; absent for all. */
 const EXIT_STATUS: readonly {
   readonly status: string;
   readonly text: string;
@@ -74,7 +74,7 @@ function withOptions(words: string): string {
   return [`${own} [OPTION]...`.trimStart(), ...foreign].join(' -- ');
 }
 
-/** The row of an option in the help of all commands, with the commands that take it, if they are few. */
+/** The text of an exit status, in the help of all commands with those that end so, if they are few. */
 function describeEnd({ text, of }: (typeof EXIT_STATUS)[number], name: string | undefined): string {
   return name === undefined && of !== undefined && of !== RUN_HOOKS && of.length < 4
     ? `${of.join(', ')}: ${text}`

@@ -131,7 +131,7 @@ function requireCommand(name: string): void {
   throw new UsageError(`unknown command ${quote(name)}${hint && `, did you mean '${hint}'?`}`);
 }
 
-/** The operation where it does not matter. */
+/** The event for commands that do not depend on one. */
 const ANY_EVENT: HookEvent = { operation: 'backup', state: 'pre' };
 
 /** Commands whose words are names of hooks. */

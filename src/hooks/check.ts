@@ -78,7 +78,7 @@ export function check(
   return [...(names.length === 0 ? unknownSettings(env) : []), ...directories, ...absent, ...found];
 }
 
-/** Hooks that are often switched off on purpose: being off alone is no finding for them. */
+/** `fixclock` and the ready hooks are often switched off on purpose: to be so alone is no finding for them. */
 function circumstances(hook: Candidate, judged: readonly Judged[], isAsked: boolean): Circumstances {
   const isOf =
     (...whys: readonly Skip[]) =>

@@ -142,7 +142,7 @@ function access(path: Buffer): string {
   return error === '' ? 'ok' : error;
 }
 
-/** What `work` returns, or the name of the errno that it failed with. */
+/** What `look` returns, or the name of the errno that it failed with. */
 function attempt<T>(look: () => T): { readonly value: T | undefined; readonly error: string } {
   try {
     return { value: look(), error: '' };

@@ -72,7 +72,7 @@ export function callerProcesses(caller: ProcessId): CallerProcesses {
   return { note, end: graceMs => end(tree, 'SIGTERM', graceMs, new AbortController().signal) };
 }
 
-/** Processes of the caller's own session: nobody else can put one into it. */
+/** How long processes of the caller's own session are asked: nobody else can put one into it. */
 const PATIENCE_MS = 1000;
 
 function descendants(roots: readonly number[], all: ReadonlyMap<number, Stat>): Stat[] {

@@ -41,7 +41,7 @@ function bears(head: string, pid: number, entries: readonly string[], limit: Abo
     env: {},
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  // No descriptors are left.
+  // Undefined where no descriptors are left, whatever its type says.
   const output: Readable | undefined = child.stdout;
   return new Promise(resolve => {
     // An entry may begin in one piece and end in the next.

@@ -152,7 +152,7 @@ function changeRoot(stage: string): string | undefined {
   return status === 0 ? undefined : `'/' cannot be shown: ${(stderr ?? '').trim().split('\n').at(-1)}`;
 }
 
-/** Of open(2), as Linux has it on all its architectures that Node.js runs on. */
+/** Of open(2), the same on all architectures of Linux that Node.js runs on. */
 const O_PATH = 0o10000000;
 
 /** What is at that path, and nowhere else; or why not, and the remedy. Nothing is asked of its file system. */

@@ -30,7 +30,7 @@ export interface Log {
 
 const GOOD: readonly string[] = ['succeeded', 'settled', 'forgotten', 'put-off'];
 
-/** Names of rotated logs. */
+/** The most that is read of a rotated log that is compressed. */
 const MOST_BYTES = 64 << 20;
 
 /** How long logger(1) may take to read what is left. */

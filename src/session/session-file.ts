@@ -263,7 +263,7 @@ const isLine = (value: unknown): value is string => isText(value) && !value.incl
 const isPath = (value: unknown): boolean =>
   typeof value === 'string' && value.startsWith('/') && !value.includes('\0');
 
-/** Writes inode and birth time, by which a copy is known, into the record; not where the file system has none. */
+/** Writes the record anew, with its inode and time of birth, by which a copy is known, unless the file system has none. */
 function write(path: string, sessions: readonly SessionRecord[], isCopyTold = true): void {
   let file: FileIdentity | null = null;
   replaceDurably(path, fd => {

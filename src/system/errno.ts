@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 
-/** What `work` returns; undefined if it throws. */
+/** What `look` returns; undefined if it throws. */
 export function attempt<T>(look: () => T): T | undefined {
   try {
     return look();
