@@ -3,7 +3,7 @@
 
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { attempt } from '../system/errno.ts';
-import { decodeOctal } from '../system/mounts.ts';
+import { mountsSeenBy } from '../system/mounts.ts';
 import { send, stat } from '../system/proc.ts';
 
 export interface Cgroup {
@@ -140,14 +140,11 @@ function sweep(home: string): void {
 function ownCgroup(): string | undefined {
   const [, own] = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup')) ?? [];
   if (own === undefined) return undefined;
-  for (const line of read('/proc/self/mountinfo').split('\n')) {
-    // proc_pid_mountinfo(5): id, parent, device, root, mount point, options; behind the dash the type.
-    const [fields = '', type = ''] = line.split(' - ');
-    const [, , , root, point] = fields.split(' ').map(decodeOctal);
-    if (!type.startsWith('cgroup2 ') || root === undefined || point === undefined) continue;
+  for (const { type, root, path } of mountsSeenBy('self')) {
+    if (type !== 'cgroup2') continue;
     const prefix = root === '/' ? '' : root;
     if (own === root || own.startsWith(`${prefix}/`))
-      return (point + own.slice(prefix.length)).replace(/\/$/, '');
+      return (path + own.slice(prefix.length)).replace(/\/$/, '');
   }
   return undefined;
 }

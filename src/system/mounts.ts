@@ -20,15 +20,11 @@ export function userMounts(): ReadonlyMap<string, string> {
 /** Users' mounts, from the texts of /proc/self/mountinfo (proc_pid_mountinfo(5)) and /run/mount/utab of libmount. Pure. */
 export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
   const mounts = new Map<string, string>();
-  for (const line of mountinfo.split('\n')) {
-    const fields = line.split(' ');
-    const point = fields[4];
-    if (point === undefined) continue;
-    const [type = '', , options = ''] = fields.slice(fields.indexOf('-', 6) + 1);
+  for (const { path, type, options } of mountLines(mountinfo)) {
     const user = type.startsWith('fuse') ? /(?:^|,)user_id=(\d+)/.exec(options)?.[1] : undefined;
     // A later mount at the same point hides this one.
-    if (user === undefined) mounts.delete(decodeOctal(point));
-    else mounts.set(decodeOctal(point), `user ${user}`);
+    if (user === undefined) mounts.delete(path);
+    else mounts.set(path, `user ${user}`);
   }
   for (const line of utab.split('\n')) {
     const point = /(?:^| )TARGET=(\S+)/.exec(line)?.[1];
@@ -49,15 +45,23 @@ export interface MountLine {
   readonly root: string;
   /** Where, as the process sees it. */
   readonly path: string;
+  readonly type: string;
+  /** Of the file system, not of the mount. */
+  readonly options: string;
 }
 
 /** Of /proc/PID/mountinfo, in the order of the mounts. None if the process is gone, or is not ours to look into. */
 export const mountsSeenBy = (process: number | 'self'): readonly MountLine[] =>
-  (attempt(() => readFileSync(`/proc/${process}/mountinfo`, 'utf8')) ?? '').split('\n').flatMap(line => {
-    const [id, , device, root, path] = line.split(' ');
-    return id === undefined || device === undefined || root === undefined || path === undefined
-      ? []
-      : [{ id, device, root: decodeOctal(root), path: decodeOctal(path) }];
+  mountLines(attempt(() => readFileSync(`/proc/${process}/mountinfo`, 'utf8')) ?? '');
+
+const mountLines = (mountinfo: string): MountLine[] =>
+  mountinfo.split('\n').flatMap(line => {
+    const fields = line.split(' ');
+    const [id, , device, root, path] = fields;
+    if (id === undefined || device === undefined || root === undefined || path === undefined) return [];
+    // A dash ends the optional fields.
+    const [type = '', , options = ''] = fields.slice(fields.indexOf('-', 6) + 1);
+    return [{ id, device, root: decodeOctal(root), path: decodeOctal(path), type, options }];
   });
 
 /** Decodes a path of /proc/PID/mountinfo: blanks, line breaks and backslashes stand in octal (proc_pid_mountinfo(5)). */
