@@ -55,9 +55,10 @@ async function main(): Promise<Ending> {
   if (defaults.refusal !== undefined && !READS_NO_SETTINGS.includes(request.kind)) {
     const { describePathRefusal } = await import('./report/verdicts.ts');
     const { reason, remedy } = describePathRefusal(defaults.refusal, DEFAULTS_FILE);
-    tell(red(`HookError: the settings ${DEFAULTS_FILE} are refused: ${reason} (${remedy})`));
+    const error = `the settings ${DEFAULTS_FILE} are refused: ${reason} (${remedy})`;
+    tell(red(`HookError: ${error}`));
     if (request.kind !== 'list') {
-      await turnAway(argv, `the settings ${DEFAULTS_FILE} are refused: ${reason} (${remedy})`, context);
+      await turnAway(argv, error, context);
       return 3;
     }
   }

@@ -4,8 +4,8 @@ import { type OutputTail, openOutputTail } from '../run/output-tail.ts';
 import { performer, type Stagehands } from '../run/perform.ts';
 import { endTraced } from '../run/process-tree.ts';
 import type { SessionDeps } from '../session/deps.ts';
-import { sessionsDirectory } from '../session/flock.ts';
 import { openLog } from '../session/log.ts';
+import { tailPath } from '../session/session-file.ts';
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 import { processId } from '../system/proc.ts';
 import { isGoingDown } from '../system/shutdown.ts';
@@ -22,7 +22,7 @@ export function sessionDeps(
   let tail: OutputTail | undefined;
   const openTail = (): OutputTail | undefined => {
     if (context.env.TKLBAM_HOOKS_KEEP_OUTPUT === 'no') return undefined;
-    tail = openOutputTail(sessionsDirectory(statePaths.stateDirectory), context.pid, context.passOn);
+    tail = openOutputTail(tailPath(statePaths.stateDirectory, context.pid), context.passOn);
     return tail;
   };
   return {

@@ -4,6 +4,9 @@ import { dirname } from 'node:path';
 import { removeDurably, replaceDurably } from '../system/durable-file.ts';
 import { errnoOf } from '../system/errno.ts';
 
+/** How a hook exits in `error` when something is still to be undone: EX_TEMPFAIL of sysexits.h. */
+export const EX_TEMPFAIL = 75;
+
 export interface State<T> {
   /** Undefined if there is nothing to undo. Throws if it cannot be read or understood. */
   readonly load: () => T | undefined;

@@ -20,14 +20,9 @@ export interface OutputTail {
 
 /**
  * Undefined if there can be none. A FIFO without a name, since what Node.js makes of `pipe` is a socket: a hook that writes to /dev/stderr
- * could not open that (unix(7), ENXIO). `pass` gets all that is written.
+ * could not open that (unix(7), ENXIO). It has the name `path` until it is open. `pass` gets all that is written.
  */
-export function openOutputTail(
-  directory: string,
-  pid: number,
-  pass: (data: Buffer) => void,
-): OutputTail | undefined {
-  const path = `${directory}/stderr-${pid}`;
+export function openOutputTail(path: string, pass: (data: Buffer) => void): OutputTail | undefined {
   const mkfifo = findHelper('mkfifo');
   if (mkfifo === undefined) return undefined;
   attempt(() => unlinkSync(path));

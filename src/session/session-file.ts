@@ -57,18 +57,18 @@ export function save(stateDirectory: string, operation: Operation, sessions: rea
 export const viewPath = (stateDirectory: string, operation: Operation): string =>
   `${sessionsDirectory(stateDirectory)}/${operation}.view`;
 
-/**
- * Removes what one who was killed left: the unfinished file of a `save`, which may also have failed, requests for a view, and the FIFO of
- * the hooks' standard error, which has a name for a moment (output-tail.ts).
- */
+/** The FIFO of the standard error of hooks that a process runs, for the moment in which it has a name (output-tail.ts). */
+export const tailPath = (stateDirectory: string, pid: number): string =>
+  `${sessionsDirectory(stateDirectory)}/stderr-${pid}`;
+
+/** Removes what one who was killed left: the unfinished file of a `save`, which may also have failed, requests for a view, and that FIFO. */
 export function removeUnsaved(stateDirectory: string, operation: Operation): void {
   attempt(() => unlinkSync(`${recordPath(stateDirectory, operation)}.new`));
   attempt(() => unlinkSync(viewPath(stateDirectory, operation)));
-  const directory = sessionsDirectory(stateDirectory);
-  for (const name of attempt(() => readdirSync(directory)) ?? []) {
-    const [, pid] = /^stderr-(\d+)$/.exec(name) ?? [];
-    if (pid !== undefined && stat(Number(pid)) === undefined)
-      attempt(() => unlinkSync(`${directory}/${name}`));
+  for (const name of attempt(() => readdirSync(sessionsDirectory(stateDirectory))) ?? []) {
+    const pid = Number(/^stderr-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+    if (!Number.isNaN(pid) && stat(pid) === undefined)
+      attempt(() => unlinkSync(tailPath(stateDirectory, pid)));
   }
 }
 

@@ -154,9 +154,10 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     ledger: Ledger,
   ): Promise<Trouble | undefined> => {
     if ('length' in asked && asked.length === 0) return undefined;
-    const fault = 'error' in asked ? asked : findViewFault(asked, sight);
     const made =
-      fault ?? (await deps.openView('error' in asked ? [] : asked, sessionsDirectory(stateDirectory)));
+      'error' in asked
+        ? asked
+        : (findViewFault(asked, sight) ?? (await deps.openView(asked, sessionsDirectory(stateDirectory))));
     if ('error' in made) {
       deps.tellTurnedAway(made.error);
       return { error: made.error, failed: made.hook };

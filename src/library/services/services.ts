@@ -3,13 +3,10 @@ import { statSync } from 'node:fs';
 import { attempt } from '../../system/errno.ts';
 import type { Context, LibraryHook, Problem } from '../hook.ts';
 import { oneOf, words } from '../settings.ts';
-import { isStrings, openState, RUN_DIRECTORY, type State } from '../state.ts';
+import { EX_TEMPFAIL, isStrings, openState, RUN_DIRECTORY, type State } from '../state.ts';
 import type { Manager } from './manager.ts';
 import { systemd } from './systemd.ts';
 import { sysvinit } from './sysvinit.ts';
-
-/** EX_TEMPFAIL of sysexits.h: something is still to be undone. */
-const EX_TEMPFAIL = 75;
 
 export const services: LibraryHook = {
   settings: { SERVICES: serviceNames, QUIESCE: oneOf('yes', 'no') },

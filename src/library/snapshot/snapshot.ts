@@ -6,7 +6,7 @@ import type { Operation } from '../../types.ts';
 import type { Context, LibraryHook, Problem, Values } from '../hook.ts';
 import { serviceNames, servicesProblems, startServices, stopServices } from '../services/services.ts';
 import { oneOf, words } from '../settings.ts';
-import { durableDirectory, openState, type State } from '../state.ts';
+import { durableDirectory, EX_TEMPFAIL, openState, type State } from '../state.ts';
 import {
   cannotRollBack,
   findVolume,
@@ -26,9 +26,6 @@ import {
   sizeRule,
   type Volume,
 } from './volume.ts';
-
-/** EX_TEMPFAIL of sysexits.h: something is still to be undone. */
-const EX_TEMPFAIL = 75;
 
 export const snapshot: LibraryHook = {
   settings: {
