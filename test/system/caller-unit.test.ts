@@ -1,42 +1,15 @@
 // A backup that is called from a unit, under systemd and with version 2 of cgroups(7), in a container: `systemctl stop` of that unit, what
 // systemd does to it meanwhile, and programs that move processes elsewhere.
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { executable } from '../support/built.ts';
-import { cacheDirectory, isRoot } from '../support/harness.ts';
-import { repository } from '../support/repository.ts';
+import { before, test } from 'node:test';
+import { inContainer } from '../support/container.ts';
 import { assertSaid } from '../support/transcript.ts';
 
 const packages = ['systemd-sysv', 'dbus', 'libpam-systemd', 'cron', 'procps', 'python3-minimal'];
-let directory: string;
 let transcript: readonly string[] = [];
 
 before(() => {
-  if (!isRoot) throw new Error('only root can boot a container');
-  mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
-  directory = mkdtempSync(join(cacheDirectory, 'caller-unit-'));
-  const command = (...words: readonly string[]): string => {
-    const [file = '', ...args] = words;
-    const { status, stdout } = spawnSync(file, args, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    if (status !== 0) throw new Error(`${words.join(' ')} ended with ${status}: ${stdout}`);
-    return stdout;
-  };
-  const tree = command(join(repository, 'test/vm/tree'), 'bookworm', ...packages).trim();
-  const [root, work] = [join(directory, 'root'), join(directory, 'work')];
-  for (const each of [root, work]) mkdirSync(each, { mode: 0o755 });
-  command('tar', '-C', root, '-xf', tree);
-  copyFileSync(executable(), join(work, 'tklbam-hooks'));
-  for (const file of ['vm/caller-unit', 'attacks/fork-chain'])
-    copyFileSync(join(repository, 'test', file), join(work, file.slice(file.indexOf('/') + 1)));
-  transcript = command(join(repository, 'test/vm/container'), root, work, 'bash', 'caller-unit').split('\n');
-});
-after(() => {
-  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  const files = { 'caller-unit': 'test/vm/caller-unit', 'fork-chain': 'test/attacks/fork-chain' };
+  transcript = inContainer(packages, files, ['caller-unit']);
 });
 
 const says = (expected: Readonly<Record<string, readonly string[]>>): void =>

@@ -1,48 +1,27 @@
 // The hook `services` under systemd, with real services: in a container, over two boots; and where there is no systemd.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { executable } from '../support/built.ts';
+import { before, test } from 'node:test';
 import { openChroot, SOURCE } from '../support/chroot.ts';
-import { cacheDirectory, isRoot, place } from '../support/harness.ts';
+import { inContainer } from '../support/container.ts';
+import { place } from '../support/harness.ts';
 import { repository } from '../support/repository.ts';
 import { assertSaid, textsOf } from '../support/transcript.ts';
 
 const packages = ['systemd-sysv', 'dbus', 'cron', 'procps', 'python3', 'postgresql'];
-let directory: string;
 /** All that was said in the container, in two boots. */
 let transcript: readonly string[] = [];
 
 before(() => {
-  if (!isRoot) throw new Error('only root can boot a container');
-  mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
-  directory = mkdtempSync(join(cacheDirectory, 'services-'));
-  const command = (...words: readonly string[]): string => {
-    const [file = '', ...args] = words;
-    const { status, stdout } = spawnSync(file, args, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    if (status !== 0) throw new Error(`${words.join(' ')} ended with ${status}: ${stdout}`);
-    return stdout;
+  const files = {
+    hook: 'hooks.d/services',
+    services: 'test/vm/services',
+    'killing-systemctl': 'test/vm/killing-systemctl',
+    flaky: 'test/vm/flaky',
+    'answer.py': 'test/vm/answer.py',
   };
-  const tree = command(join(repository, 'test/vm/tree'), 'bookworm', ...packages).trim();
-  const [root, work] = [join(directory, 'root'), join(directory, 'work')];
-  for (const each of [root, work]) mkdirSync(each, { mode: 0o755 });
-  command('tar', '-C', root, '-xf', tree);
-  copyFileSync(executable(), join(work, 'tklbam-hooks'));
-  copyFileSync(join(repository, 'hooks.d/services'), join(work, 'hook'));
-  for (const file of ['services', 'killing-systemctl', 'flaky', 'answer.py']) {
-    copyFileSync(join(repository, 'test/vm', file), join(work, file));
-  }
-  const boot = (name: string) =>
-    command(join(repository, 'test/vm/container'), root, work, 'bash', 'services', name);
-  transcript = `${boot('first')}${boot('second')}`.split('\n');
-});
-after(() => {
-  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  transcript = inContainer(packages, files, ['services', 'first'], ['services', 'second']);
 });
 
 const said = (name: string): string[] => textsOf(transcript, name);

@@ -1,20 +1,16 @@
 // Backups with the hook `snapshot` on btrfs, in each of which somebody is killed: a few of what `test/vm/snapshot-faults` does by hundreds.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { executable } from '../support/built.ts';
-import { cacheDirectory, isRoot } from '../support/harness.ts';
+import { isRoot, scratch } from '../support/harness.ts';
 import { repository } from '../support/repository.ts';
 
 test('whoever is killed, neither snapshot nor mount nor record is left after recover', t => {
   if (!isRoot) throw new Error('only root can make file systems and snapshots');
-  mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
-  const scratch = mkdtempSync(join(cacheDirectory, 'snapshot-faults-'));
-  t.after(() => rmSync(scratch, { recursive: true, force: true }));
   const spaces = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--propagation', 'private'];
-  const words = [join(repository, 'test/vm/snapshot-faults'), executable(), scratch, repository];
+  const words = [join(repository, 'test/vm/snapshot-faults'), executable(), scratch(t), repository];
   const seed = String(Date.now() % 32768);
   const { status, stdout, stderr } = spawnSync('unshare', [...spaces, ...words, '12', seed], {
     encoding: 'utf8',
