@@ -1,7 +1,6 @@
 # In the place of tklbam's own hooks.py, for Python 2.7, PyPy 2.7 and Python 3. One process of tklbam-hooks, the guardian,
 # runs the hooks of a backup or a restore, and tells them `error` if tklbam fails or dies: PROTOCOL in tklbam-hooks(8).
 import atexit
-import ctypes
 import errno
 import fcntl
 import json
@@ -312,6 +311,9 @@ def _open(path):
 
 def _set_namespace(fd):
     """The working directory becomes the root directory there."""
+    # Here, not above: few backups have a view, and each would wait for this.
+    import ctypes
+
     library = ctypes.CDLL(None, use_errno=True)
     if library.setns(fd, CLONE_NEWNS) != 0:
         code = ctypes.get_errno()
