@@ -1,20 +1,22 @@
-// dist/tklbam-hooks.cjs: all of src and execa in one CommonJS file, and the list of what went in.
+// dist/tklbam-hooks.cjs: all of src and execa in one CommonJS file, and the list of what went in. The file has parts, of which the executable
+// reads and keeps compiled each by itself: most commands need the first alone.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { build, type Plugin } from 'esbuild';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { build, type Metafile, type Plugin, transform } from 'esbuild';
+import { cutModule } from './execa-cut.ts';
+import { PART_MARK } from './part-mark.ts';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
 
 /**
- * Modules that cost execa milliseconds at its start, for what a run of hooks hardly ever asks of it: stand-ins that load the
- * real ones at their first use. They have only the exports that execa imports; esbuild fails if it wants others.
+ * Modules that cost execa time at its start, for what a run of hooks hardly ever asks of it: stand-ins that load the real ones at their
+ * first use. They have only the exports that execa imports; esbuild fails if it wants others.
  */
 const deferred: Readonly<Record<string, string>> = {
-  figures: `export default new Proxy({}, { get: (_, name) => require('figures').default[name] });`,
   'human-signals': `export const signalsByName = new Proxy({}, {
     get: (_, name) => require('human-signals').signalsByName[name],
   });`,
-  'node:v8': `export const serialize = value => require('node:v8').serialize(value);`,
 };
 const deferModules: Plugin = {
   name: 'defer-modules',
@@ -57,21 +59,98 @@ const importBuiltins: Plugin = {
   },
 };
 
-const { metafile } = await build({
+const cutExeca: Plugin = {
+  name: 'cut-execa',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/node_modules\/execa\/lib\// }, ({ path }) => {
+      const contents = cutModule(path);
+      return contents === undefined ? undefined : { contents };
+    });
+  },
+};
+
+/** What each part begins with, beside all that these import statically. The last part has the rest. */
+const PARTS: readonly (readonly string[])[] = [
+  ['src/main.ts'],
+  ['src/commands/list.ts'],
+  ['src/commands/run.ts', 'node_modules/execa/index.js'],
+  ['src/commands/session.ts', 'src/commands/wrap.ts', 'src/session/ahead.ts'],
+  ['src/commands/history.ts', 'src/commands/status.ts'],
+  [],
+];
+
+const { metafile, outputFiles } = await build({
   entryPoints: ['src/main.ts'],
-  outfile: 'dist/tklbam-hooks.cjs',
+  outdir: 'dist',
+  write: false,
   bundle: true,
+  splitting: true,
   platform: 'node',
   target: 'node24',
   // Not minified: a bug report shows names and lines of it, and the executable starts no slower.
-  format: 'cjs',
+  format: 'esm',
   legalComments: 'none',
   define: { VERSION: JSON.stringify(version) },
-  plugins: [deferModules, importBuiltins],
+  plugins: [deferModules, importBuiltins, cutExeca],
   metafile: true,
 });
+mkdirSync('dist', { recursive: true });
 // build/deb.ts reads it, to ship the licences of what is in the bundle.
 writeFileSync('dist/bundle.json', JSON.stringify(metafile));
+
+const chunks = new Map(outputFiles.map(({ path, text }) => [`./${basename(path)}`, text]));
+const partOf = assign(metafile);
+const parts = await Promise.all(
+  PARTS.map(async (_, part) => {
+    const names = [...chunks.keys()].filter(name => partOf[name] === part);
+    const functions = await Promise.all(
+      names.map(async name => `${JSON.stringify(name)}: ${await asFunction(name)},\n`),
+    );
+    return `\nparts[${part}] = {\n${functions.join('')}};\n`;
+  }),
+);
+const LOADER = `
+const partOf = ${JSON.stringify(partOf)};
+const modules = {};
+function load(name) {
+  if (partOf[name] === undefined) return require(name);
+  if (modules[name] === undefined) {
+    modules[name] = { exports: {} };
+    // In the executable, a part is read when it is wanted.
+    parts[partOf[name]] ??= readPart(partOf[name]);
+    parts[partOf[name]][name](modules[name], load);
+  }
+  return modules[name].exports;
+}
+load('./main.js');
+`;
+writeFileSync('dist/tklbam-hooks.cjs', ['const parts = [];\n', ...parts, LOADER].join(PART_MARK));
+
+/** The first part that needs it, for each chunk of the bundle. */
+function assign({ outputs }: Metafile): Record<string, number> {
+  const found: Record<string, number> = {};
+  const visit = (path: string, part: number): void => {
+    const name = `./${basename(path)}`;
+    if (found[name] !== undefined) return;
+    found[name] = part;
+    for (const each of outputs[path]?.imports ?? [])
+      if (each.kind === 'import-statement') visit(each.path, part);
+  };
+  for (const [part, entries] of PARTS.entries())
+    for (const [path, { entryPoint }] of Object.entries(outputs))
+      if (part === PARTS.length - 1 || entries.includes(entryPoint ?? '')) visit(path, part);
+  return found;
+}
+
+async function asFunction(name: string): Promise<string> {
+  const { code } = await transform(chunks.get(name) ?? '', {
+    format: 'cjs',
+    platform: 'node',
+    target: 'node24',
+    supported: { 'dynamic-import': false },
+  });
+  return `(module, require) => {\n${code}}`;
+}
 
 const printed = execFileSync(process.execPath, ['dist/tklbam-hooks.cjs', '--version'], { encoding: 'utf8' });
 if (printed !== `tklbam-hooks ${version}\n`)

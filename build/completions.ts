@@ -63,9 +63,9 @@ function choice(command: string, word: string): Choice {
   }
 }
 
-/** Undefined for a flag. */
+/** Undefined for a flag, and for what may be given as one. */
 function optionValue(name: string, value: string | undefined): Choice | undefined {
-  if (value === undefined) return undefined;
+  if (value === undefined || value.startsWith('[')) return undefined;
   if (name === 'only') return 'enabled-hook';
   return value === 'DIR' ? 'directory' : value === 'FILE' ? 'file' : 'text';
 }

@@ -57,15 +57,20 @@ const CONTENTS: Readonly<Record<string, string>> = {
   './usr/share/doc/tklbam-hooks/changelog.gz': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/copyright': '-rw-r--r--',
   ...Object.fromEntries(
-    readdirSync('packaging/examples').map(file => [
-      `./usr/share/doc/tklbam-hooks/examples/${file}`,
-      '-rwxr-xr-x',
-    ]),
+    readdirSync('packaging/examples', { recursive: true, encoding: 'utf8' })
+      .filter(file => !statSync(join('packaging/examples', file)).isDirectory())
+      // Hooks, and what is for other machines.
+      .map(file => [
+        `./usr/share/doc/tklbam-hooks/examples/${file}`,
+        file.startsWith('fleet/') ? '-rw-r--r--' : '-rwxr-xr-x',
+      ]),
   ),
   './usr/share/doc/tklbam-hooks/sbom.cdx.json.gz': '-rw-r--r--',
   './usr/share/doc/tklbam-hooks/third-party-licences.gz': '-rw-r--r--',
   './usr/share/fish/vendor_completions.d/tklbam-hooks.fish': '-rw-r--r--',
   './usr/share/lintian/overrides/tklbam-hooks': '-rw-r--r--',
+  './usr/share/man/man5/tklbam-hooks.5.gz': '-rw-r--r--',
+  './usr/share/man/man7/tklbam-hooks-protocol.7.gz': '-rw-r--r--',
   './usr/share/man/man8/tklbam-hooks.8.gz': '-rw-r--r--',
   './usr/share/tklbam-hooks/hooks.py': '-rw-r--r--',
   './usr/share/zsh/vendor-completions/_tklbam-hooks': '-rw-r--r--',

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import sea from '@yao-pkg/pkg/lib-es5/sea.js';
+import { PART_MARK } from './part-mark.ts';
 import { canRun, nodePackage, readTarget } from './target.ts';
 
 const { version, optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -23,10 +24,13 @@ if (process.version !== `v${nodeVersion}`) {
   );
 }
 
+/** Of the executable, and of what compiles for it: V8 refuses a cache that was made under others. */
+const V8_FLAGS = ['--single-threaded', '--no-opt', '--no-maglev'];
+
 /** Prints whether V8 refuses the code cache. */
-const READ_BACK = `const [, bundle, codeCache] = process.argv;
-const [source, cachedData] = [fs.readFileSync(bundle, 'utf8'), fs.readFileSync(codeCache)];
-new vm.Script(source, { filename: 'tklbam-hooks.cjs', cachedData }).cachedDataRejected`;
+const READ_BACK = `const [, script, codeCache] = process.argv;
+const [source, cachedData] = [fs.readFileSync(script, 'utf8'), fs.readFileSync(codeCache)];
+new vm.Script(source, { cachedData }).cachedDataRejected`;
 
 const scratch = mkdtempSync(resolve('dist/build-'));
 try {
@@ -43,11 +47,7 @@ try {
     writeFileSync(fetched, '');
   }
 
-  const bundle = join(scratch, 'bundle');
-  const source = `(require => {${readFileSync('dist/tklbam-hooks.cjs', 'utf8')}\n})`;
-  writeFileSync(bundle, source);
-  const codeCache = join(scratch, 'code-cache');
-  makeCodeCache(base, bundle, codeCache);
+  const assets = makeAssets(base);
 
   // pkg makes its own scratch directory in there, and Node.js reads the paths below from it: the first is part of the executable,
   // which must not depend on where it was built.
@@ -60,7 +60,7 @@ try {
     seaConfig: {
       // @ts-expect-error: pkg hands all this to Node.js as it is, and does not know two of them.
       main: '../start.cjs',
-      assets: { bundle: '../bundle', 'code-cache': '../code-cache' },
+      assets,
       disableExperimentalSEAWarning: true,
       // Of the caller's environment, NODE_OPTIONS would run code in our process, as root, and OPENSSL_CONF load it.
       execArgvExtension: 'none',
@@ -69,8 +69,10 @@ try {
         '--no-warnings',
         // No debugger at SIGUSR1.
         '--disable-sigusr1',
-        // No threads to compile with: they make no difference to so short a run, and one that may start few processes gets further.
-        '--v8-pool-size=0',
+        // One thread, which is the fewest (0 is one for each processor), and nothing for it to do: V8 would compile anew what a run of a
+        // hundred hooks calls often, at a tenth of that run's processor time. One that may start few processes gets further, too.
+        '--v8-pool-size=1',
+        ...V8_FLAGS,
       ],
     },
   });
@@ -96,8 +98,21 @@ function strip(path: string): void {
   }
 }
 
+/** The parts of the bundle as functions, the first with the loader, and what V8 makes of each: by name, where pkg finds them. */
+function makeAssets(base: string): Record<string, string> {
+  const [, first, ...texts] = readFileSync('dist/tklbam-hooks.cjs', 'utf8').split(PART_MARK);
+  const loader = texts.pop();
+  const names = [`${first}${loader}`, ...texts].flatMap((text, number) => {
+    const [name, cache] = [`part-${number}`, `part-${number}.cache`];
+    writeFileSync(join(scratch, name), `((parts, readPart, require) => {${text}\n})`);
+    makeCodeCache(base, join(scratch, name), join(scratch, cache));
+    return [name, cache];
+  });
+  return Object.fromEntries(names.map(name => [name, `../${name}`]));
+}
+
 /** By the Node.js that will read it. */
-function makeCodeCache(base: string, bundle: string, codeCache: string): void {
+function makeCodeCache(base: string, script: string, codeCache: string): void {
   if (!canRun(target)) {
     process.stderr.write(
       `build/package.ts: this machine cannot run programs for ${target.debian} ('build/setup ${target.debian}'): ` +
@@ -108,8 +123,8 @@ function makeCodeCache(base: string, bundle: string, codeCache: string): void {
     return;
   }
   // --predictable: else it differs from build to build.
-  run(base, ['--predictable', 'build/code-cache.cjs', bundle, codeCache]);
-  const rejected = run(base, ['--print', READ_BACK, bundle, codeCache]);
+  run(base, [...V8_FLAGS, '--predictable', 'build/code-cache.cjs', script, codeCache]);
+  const rejected = run(base, [...V8_FLAGS, '--print', READ_BACK, script, codeCache]);
   if (rejected !== 'false\n') throw new Error('V8 refuses the code cache that was made for it');
 }
 

@@ -1,4 +1,4 @@
-// What the executable starts with: the bundle, compiled from what build/package.ts kept of a run. To compile it anew takes 9 ms.
+// What the executable starts with: the parts of the bundle that are wanted, from what build/package.ts has compiled.
 const { getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
 
@@ -12,9 +12,17 @@ if (process.env.NODE_DEBUG !== undefined) {
   Object.defineProperty(process, 'stderr', { value: nowhere });
 }
 
-const script = new Script(Buffer.from(getRawAsset('bundle')).toString(), {
-  filename: 'tklbam-hooks.cjs',
-  // If V8 refuses it, for being of another version, it compiles anew.
-  cachedData: Buffer.from(getRawAsset('code-cache')),
-});
-script.runInThisContext()(require);
+const parts = [];
+
+function readPart(number) {
+  const name = `part-${number}`;
+  const script = new Script(Buffer.from(getRawAsset(name)).latin1Slice(), {
+    filename: `tklbam-hooks.cjs ${name}`,
+    // If V8 refuses it, for being of another version, it compiles anew.
+    cachedData: Buffer.from(getRawAsset(`${name}.cache`)),
+  });
+  script.runInThisContext()(parts, readPart, require);
+  return parts[number];
+}
+
+readPart(0);

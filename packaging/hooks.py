@@ -1,6 +1,7 @@
 # In the place of tklbam's own hooks.py, for Python 2.7, PyPy 2.7 and Python 3. One process of tklbam-hooks, the guardian,
-# runs the hooks of a backup or a restore, and tells them `error` if tklbam fails or dies: PROTOCOL in tklbam-hooks(8).
+# runs the hooks of a backup or a restore, and tells them `error` if tklbam fails or dies: tklbam-hooks-protocol(7).
 import atexit
+import binascii
 import errno
 import fcntl
 import json
@@ -9,6 +10,7 @@ import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +20,8 @@ from registry import registry
 PROGRAM = "/usr/bin/tklbam-hooks"
 NAMESPACE = "/proc/self/ns/mnt"
 CLONE_NEWNS = 0x20000  # setns(2)
+SO_PEERCRED = 17  # socket(7), unix(7)
+MSG_NOSIGNAL = 0x4000  # send(2)
 
 
 class HookError(Exception):
@@ -84,37 +88,26 @@ class Hooks(object):
 
     def _start(self):
         """Returns why it could not."""
-        theirs = None
+        words = ["session", self.operation]
+        directory = _hooks_directory()
+        if directory is not None:
+            words += ["--hooks", directory]
+        profile = getattr(registry, "profile", None)
+        if profile is not None:
+            words += ["--profile", profile]
+        # As under nohup. It would not know: Node.js begins with the default dispositions.
+        for name in ("HUP", "INT", "QUIT"):
+            if signal.getsignal(getattr(signal, "SIG" + name)) == signal.SIG_IGN:
+                words += ["--ignored", name]
+        self.owner = os.getpid()
         try:
-            self.socket, theirs = socket.socketpair()
+            self.socket, self.guardian = _ahead.become(words) or _start_guardian(words + ["--control"])
             self.answers = self.socket.makefile("rb")
-            # In Python 2, where the latter is a descriptor of its own, all that tklbam starts would inherit them, and hide the
-            # death of tklbam from the guardian.
-            for each in (self.socket, self.answers):
-                fcntl.fcntl(each, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-            fd = theirs.fileno()
-            # It takes numbers below 16. If they are all in use, so is 3: it is not Popen's own pipe in the child.
-            control = fd if fd < 16 else 3
-            command = [PROGRAM, "session", self.operation, "--control", str(control)]
-            directory = _hooks_directory()
-            if directory is not None:
-                command += ["--hooks", directory]
-            profile = getattr(registry, "profile", None)
-            if profile is not None:
-                command += ["--profile", profile]
-            # As under nohup. It would not know: Node.js begins with the default dispositions.
-            for name in ("HUP", "INT", "QUIT"):
-                if signal.getsignal(getattr(signal, "SIG" + name)) == signal.SIG_IGN:
-                    command += ["--ignored", name]
-            self.guardian = subprocess.Popen(
-                command, close_fds=False, preexec_fn=lambda: _pass_on(fd, control)
-            )
+            # In Python 2, where it is a descriptor of its own, all that tklbam starts would inherit it, and hide the death of tklbam
+            # from the guardian.
+            fcntl.fcntl(self.answers, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
         except EnvironmentError as error:
             return "cannot start %s: %s (apt install --reinstall tklbam-hooks)" % (PROGRAM, error.strerror)
-        finally:
-            if theirs:
-                theirs.close()
-        self.owner = os.getpid()
 
     def _exchange(self, request):
         """Returns the error of the answer, or why there is none; and the view to enter, if there is one."""
@@ -205,6 +198,144 @@ class Hooks(object):
             _end_relays(relays)
 
 
+class Ahead(object):
+    """A guardian that starts when tklbam does, so that Node.js takes its time while tklbam takes its own, and waits to be told what it is
+    to guard. It has done nothing until then, and may be ended, or end, at any time."""
+
+    def __init__(self):
+        self.owner = os.getpid()
+        self.socket = self.process = None
+        if not _is_operation():
+            return
+        atexit.register(self.end)
+        try:
+            self.inheritance = _inheritance()
+            self.streams = [_identity(fd) for fd in range(3)]
+            self.socket, self.process = _start_guardian(["session", "--ahead"])
+        except EnvironmentError:
+            pass  # It is tried once more when it is needed, and told then.
+
+    def become(self, words):
+        """Makes it the guardian with these arguments. Returns the socket and the process; None if there is none that could be."""
+        if not self.process or self.owner != os.getpid():
+            return None
+        try:
+            made = self._order(words) if self._is_as_new() else None
+        except EnvironmentError:
+            made = None
+        if made is None:
+            self.end()
+        else:
+            self.process = None
+        return made
+
+    def _is_as_new(self):
+        """Whether it can have all that one would have that was started only now."""
+        changed = self._changed_streams()
+        return self.process.poll() is None and _inheritance() == self.inheritance and all(map(_is_output, changed))
+
+    def _changed_streams(self):
+        return [fd for fd in range(3) if _identity(fd) != self.streams[fd]]
+
+    def _order(self, words):
+        """As `become`; whatever is left of it then is not ended."""
+        name = "tklbam-hooks-%s" % binascii.hexlify(os.urandom(16)).decode("ascii")
+        argv = [_text(each) for each in words + ["--control", "@" + name]]
+        orders = {"argv": argv, "env": _environ(), "streams": self._changed_streams()}
+        # A child that tklbam forked since would have a socket of that time, too, and hide the death of tklbam: so a new one.
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind("\0" + name)
+            listener.listen(8)
+            self.socket.sendall((json.dumps(orders) + "\n").encode("ascii"), MSG_NOSIGNAL)
+            connection = _accept(listener, self.process)
+        finally:
+            listener.close()
+        if connection is not None:
+            self.socket.close()
+            return connection, self.process
+        # What it cannot do it has said, and no other one could.
+        return (self.socket, self.process) if self.process.returncode > 0 else None
+
+    def end(self):
+        if not self.process or self.owner != os.getpid():
+            return
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.socket.close()
+        self.process = None
+
+
+def _start_guardian(words):
+    """Returns a socket to it, of which the last argument says the other end, and the process."""
+    ours, theirs = socket.socketpair()
+    try:
+        fcntl.fcntl(ours, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        fd = theirs.fileno()
+        # It takes numbers below 16. If they are all in use, so is 3: it is not Popen's own pipe in the child.
+        control = fd if fd < 16 else 3
+        command = [PROGRAM] + words + [str(control)]
+        return ours, subprocess.Popen(command, close_fds=False, preexec_fn=lambda: _pass_on(fd, control))
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+
+
+def _accept(listener, process):
+    """Returns the connection of that process, and of no other; None if it ends before."""
+    listener.settimeout(0.1)
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except socket.timeout:
+            if process.poll() is not None:
+                return None
+            continue
+        fcntl.fcntl(connection, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        connection.settimeout(None)
+        pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, SO_PEERCRED, 12))
+        if pid == process.pid:
+            return connection
+        connection.close()
+
+
+def _is_operation():
+    """Whether it is a backup or a restore that reads this file. `tklbam COMMAND` does, whatever the command."""
+    words = getattr(sys, "argv", [])
+    name = os.path.basename(words[0]) if words else ""
+    if re.match(r"tklbam\w*$", name):
+        return words[1:2] in (["backup"], ["restore"])
+    return re.match(r"(?:tklbam\w*-|cmd_)(?:backup|restore)(?:\.py)?$", name) is not None
+
+
+def _inheritance():
+    """What one that is started has of us, beside environment, directory and streams."""
+    kept = b"(?m)^(?:Umask|[UG]id|Groups|SigBlk|Cap\\w+|NoNewPrivs|Seccomp|Cpus_allowed|Mems_allowed):.*"
+    files = [_read("/proc/self/" + name) for name in ("limits", "cgroup", "oom_score_adj")]
+    return [os.nice(0), os.getpgrp(), os.getsid(0), re.findall(kept, _read("/proc/self/status"))] + files
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _identity(fd):
+    try:
+        found = os.fstat(fd)
+        return found.st_dev, found.st_ino, found.st_rdev
+    except EnvironmentError:
+        return None  # It is closed.
+
+
+def _is_output(fd):
+    """Whether the guardian can open it once more: tklbam's log is behind a terminal."""
+    return fd != 0 and os.isatty(fd)
+
+
 def _relay_sockets():
     """tklbam's log is closed by now, and the guardian opens our outputs in place of it. A socket, as systemd has for the journal,
     cannot be opened; a pipe that is copied to it can."""
@@ -250,9 +381,13 @@ def _hooks_directory():
     return None if directory == "/etc/tklbam/hooks.d" else directory
 
 
-def _environment():
+def _environ():
     # Bytes in both: Python 3 decodes os.environ by the locale.
-    env = dict((_text(name), _text(value)) for name, value in getattr(os, "environb", os.environ).items())
+    return dict((_text(name), _text(value)) for name, value in getattr(os, "environb", os.environ).items())
+
+
+def _environment():
+    env = _environ()
     for option, flags in (("resume", ["--resume"]), ("simulate", ["--simulate", "-s"])):
         variable = "TKLBAM_HOOK_" + option.upper()
         env.pop(variable, None)
@@ -338,5 +473,6 @@ def _pass_on(fd, control):
             pass  # Not open.
 
 
+_ahead = Ahead()
 backup = Hooks("backup")
 restore = Hooks("restore")

@@ -1,28 +1,32 @@
 // Arguments and environment in; text, exit status or signal out.
 import { readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { isatty } from 'node:tty';
+import { COMMANDS } from './cli/grammar.ts';
 import { help } from './cli/help.ts';
 import { parse } from './cli/parse.ts';
 import { escapeControls } from './cli/text.ts';
 import { UsageError } from './cli/usage-error.ts';
 import type { Answer, Context, Ending } from './commands/context.ts';
+import { prepareCgroups } from './run/cgroup-home.ts';
+import { AHEAD, END_ORPHAN, MAKE_VIEW } from './run/errands.ts';
 import { catchSignals, ENDING } from './run/signals.ts';
-import { lookForTerminal } from './run/terminal.ts';
-import { MAKE_VIEW } from './run/view-plan.ts';
-import { END_ORPHAN } from './run/watchdog.ts';
+import { hasEscapes, lookForTerminal } from './run/terminal.ts';
 import { DEFAULTS_FILE, readDefaults } from './system/defaults.ts';
 import { attempt, describeErrno, describeSystemError, errnoOf } from './system/errno.ts';
+import { screen } from './system/tty.ts';
 import type { Environment, Request } from './types.ts';
 
 /** The version of package.json, put in by build/bundle.ts. */
 declare const VERSION: string | undefined;
+
+const version = typeof VERSION === 'string' ? VERSION : '(source)';
 
 /** Commands that do not act upon settings, and so go on where those are refused. */
 const READS_NO_SETTINGS: readonly Request['kind'][] = [
   'help',
   'version',
   'status',
+  'history',
   'new',
   'enable',
   'disable',
@@ -34,6 +38,11 @@ async function main(): Promise<Ending> {
     return endOrphan(readFileSync(0, 'utf8'));
   }
   if (process.argv[2] === MAKE_VIEW) return (await import('./run/view-maker.ts')).viewMaker();
+  if (process.argv[2] === 'session' && process.argv[3] === AHEAD) {
+    const { becomeWanted } = await import('./session/ahead.ts');
+    await import('./commands/session.ts');
+    if (!(await becomeWanted(process.argv[4] ?? ''))) return 0;
+  }
   const defaults = readDefaults();
   const callerEnv = environment();
   const env: Environment = { ...defaults.values, ...callerEnv };
@@ -66,6 +75,8 @@ async function main(): Promise<Ending> {
 }
 
 async function dispatch(request: Request, context: Context): Promise<Ending> {
+  // Before what the command needs is loaded.
+  if ((request.kind === 'run' || request.kind === 'wrap') && !request.dryRun) prepareCgroups();
   switch (request.kind) {
     case 'help':
       return context.print(help(request.command));
@@ -85,6 +96,8 @@ async function dispatch(request: Request, context: Context): Promise<Ending> {
       return (await import('./commands/recover.ts')).recover(request, context);
     case 'status':
       return (await import('./commands/status.ts')).status(request, context);
+    case 'history':
+      return (await import('./commands/history.ts')).history(request, context);
     case 'enable':
       return answer(await (await import('./commands/enable.ts')).enable(request, context));
     case 'disable':
@@ -115,7 +128,7 @@ function makeContext(env: Environment, defaults: Environment, callerEnv: Environ
       gids: [process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])],
       arch: process.arch,
     },
-    version: typeof VERSION === 'string' ? VERSION : '(source)',
+    version,
     pid,
     parent: {
       pid: ppid,
@@ -133,6 +146,7 @@ function makeContext(env: Environment, defaults: Environment, callerEnv: Environ
       terminal: lookForTerminal(),
     }),
     leaveDirectory: () => process.chdir('/'),
+    screen,
   };
 }
 
@@ -164,9 +178,7 @@ function tell(line: string): void {
 }
 
 function red(text: string): string {
-  // tklbam has a terminal of its own that it logs, under cron too, where no TERM is set.
-  const { NO_COLOR, TERM } = process.env;
-  return isatty(2) && !NO_COLOR && TERM && TERM !== 'dumb' ? `\x1b[31m${text}\x1b[39m` : text;
+  return !process.env.NO_COLOR && hasEscapes(2) ? `\x1b[31m${text}\x1b[39m` : text;
 }
 
 /**
@@ -197,10 +209,17 @@ function finish(ending: Ending): void {
   process.exit(128 + constants.signals[ending]);
 }
 
+/** The help to read after wrong usage. */
+const helpFor = (word = ''): string =>
+  Object.hasOwn(COMMANDS, word) ? `tklbam-hooks help ${word}` : 'tklbam-hooks --help';
+
 main().then(finish, (error: unknown) => {
   const fault = describeSystemError(error);
-  if (error instanceof UsageError) tell(`tklbam-hooks: ${error.message}\nTry 'tklbam-hooks --help'.`);
+  if (error instanceof UsageError) tell(`tklbam-hooks: ${error.message}\nTry '${helpFor(process.argv[2])}'.`);
   else if (fault !== undefined) tell(`tklbam-hooks: ${escapeControls(fault)}`);
-  else tell(`tklbam-hooks: this is a bug: ${error instanceof Error ? error.stack : String(error)}`);
+  else
+    tell(
+      `tklbam-hooks: this is a bug of version ${version}, to be reported with this: ${error instanceof Error ? error.stack : String(error)}`,
+    );
   finish(error instanceof UsageError ? 2 : 1);
 });

@@ -34,13 +34,25 @@ export type Request =
   | WrapRequest
   | RecoverRequest
   | StatusRequest
+  | HistoryRequest
   | SwitchRequest
   | NewRequest
   | LibraryRequest
   | { readonly kind: 'fixclock'; readonly event: HookEvent; readonly verbose: boolean };
 
 /** A hook whose work the executable does itself. */
-export type LibraryName = 'services' | 'snapshot';
+export type LibraryName =
+  | 'services'
+  | 'snapshot'
+  | 'cleanup'
+  | 'notify'
+  | 'sqlite'
+  | 'postgresql'
+  | 'mariadb'
+  | 'tklbam-databases'
+  | 'redis'
+  | 'openldap'
+  | 'etcd';
 
 /** Switch hooks on or off. */
 export interface SwitchRequest {
@@ -63,6 +75,9 @@ export interface LibraryRequest {
   readonly kind: 'library';
   readonly hook: LibraryName;
   readonly event: HookEvent;
+  /** Look whether its dumps are whole, instead: the last ones, or those in that directory, which is absolute. */
+  readonly verify?: { readonly directory: string | undefined };
+  readonly cwd: string;
   /** The settings file, `NAME.conf`; the hook keeps its state by that NAME. Absolute; it may be missing. */
   readonly settings: string;
   readonly statePaths: StatePaths;
@@ -86,19 +101,30 @@ export interface Settings extends HookSettings {
 export interface StatePaths {
   readonly stateDirectory: string;
   readonly log: string;
+  /** Where metrics are written for Prometheus; absent for nowhere. */
+  readonly metrics?: string;
 }
 
 /** What `session` and `wrap` have in common. */
 export interface SessionSettings extends HookSettings {
   readonly operation: Operation;
+  /** What it is told apart by from others of the operation; undefined for the name of its caller. */
+  readonly name: string | undefined;
+  /** File names of the hooks to run, and no others; empty for all. */
+  readonly only: readonly string[];
   readonly statePaths: StatePaths;
   readonly verbose: boolean;
+  /** How long to wait for a session that is running, of whatever operation. Infinity for ever. */
+  readonly waitMs: number;
 }
 
 export interface SessionRequest extends SessionSettings {
   readonly kind: 'session';
-  /** Of the connected stream socket on which the caller says which state it has come to. */
-  readonly control: number;
+  /**
+   * Of the connected stream socket on which the caller says which state it has come to: its descriptor, or the name of the abstract one
+   * that it listens on (unix(7)).
+   */
+  readonly control: number | string;
   /** Signals that the caller ignores, and its hooks are to ignore too (nohup(1)). */
   readonly ignoredSignals: readonly NodeJS.Signals[];
 }
@@ -111,6 +137,9 @@ export interface WrapRequest extends SessionSettings {
   readonly inspect: string | undefined;
   readonly cwd: string;
   readonly command: readonly [file: string, ...args: string[]];
+  /** How long the command may run. Undefined waits for ever. */
+  readonly commandTimeoutMs: number | undefined;
+  readonly dryRun: boolean;
 }
 
 export interface RecoverRequest {
@@ -126,7 +155,19 @@ export interface RecoverRequest {
 export interface StatusRequest {
   readonly kind: 'status';
   readonly statePaths: StatePaths;
-  readonly json: boolean;
+  readonly form: 'text' | 'json' | 'check' | 'prometheus';
+  /** Whether every hook has a row, however many there are. */
+  readonly isWhole: boolean;
+  /** How old the last good backup may be, for `check`. */
+  readonly maxAgeMs: number;
+  /** Of the sessions that `check` is about; undefined for all. */
+  readonly name: string | undefined;
+}
+
+export interface HistoryRequest {
+  readonly kind: 'history';
+  readonly operations: readonly Operation[];
+  readonly statePaths: StatePaths;
 }
 
 export interface ListRequest extends Settings {
@@ -136,6 +177,7 @@ export interface ListRequest extends Settings {
 
 export interface CheckRequest extends Settings {
   readonly kind: 'check';
+  readonly statePaths: StatePaths;
   /** File names to look at, and no others; empty for all. */
   readonly names: readonly string[];
   readonly json: boolean;
@@ -146,6 +188,8 @@ export interface Finding {
   /** What it is about; absent for a directory. */
   readonly name: string | undefined;
   readonly path: string;
+  /** The path as it is shown, where that has more: bytes that are not UTF-8. */
+  readonly shown?: string;
   readonly kind:
     | 'refused'
     | 'broken'
@@ -407,12 +451,13 @@ export type Failure =
   | { readonly kind: 'gone'; readonly path: string; readonly verdict: Verdict | undefined }
   /** A directory is refused, and no hook in it. */
   | { readonly kind: 'directory-refused'; readonly source: HookSource; readonly refusal: Refusal }
-  /** `--only` named it. `why` is absent if there is no such entry. */
+  /** `--only` named it. `why` is undefined if there is no such entry, and `near` an enabled hook that may have been meant. */
   | {
       readonly kind: 'not-a-hook';
       readonly name: string;
       readonly why: Skip | undefined;
       readonly key?: SigningKey;
+      readonly near?: string;
     };
 
 /** Each way a hook can end. Failing is a value here, not an exception: it is what we are asked to report. */
@@ -499,6 +544,41 @@ export interface SessionEntry {
   readonly error: string | null;
   /** From its start to its end, or to the end of its recovery. */
   readonly seconds: number;
+  /** What it is told apart by; absent in lines of earlier versions. */
+  readonly name?: string;
+  /** Only some of the hooks were asked for (--only): it counts for no backup. */
+  readonly trial?: true;
+  /** How many hooks are still owed `error`; absent for none. */
+  readonly owed?: number;
+  /** What `wrap` ran; absent if it ran nothing. `path` is the name that it was given by. */
+  readonly command?: ResultEntry;
+}
+
+/** How a session ended. `time` is when it began, `ended` when that was, as ISO 8601 in UTC. */
+export interface SessionEnd extends Pick<SessionEntry, 'session' | 'time' | 'outcome' | 'seconds' | 'error'> {
+  readonly ended: string;
+}
+
+/** How sessions of an operation and a name stand. */
+export interface Standing {
+  readonly operation: Operation;
+  readonly name: string;
+  readonly last: SessionEnd;
+  /** How many hooks are still owed `error`. */
+  readonly owed: number;
+  /** Of the last session. `seconds` is of all its states. */
+  readonly hooks: readonly {
+    readonly hook: string;
+    readonly hasSucceeded: boolean;
+    readonly seconds: number;
+  }[];
+  /** The last that succeeded; null if none has. */
+  readonly success: SessionEnd | null;
+}
+
+/** A session that came to its end, with what its hooks did. */
+export interface PastSession extends SessionEntry {
+  readonly hooks: readonly HookEntry[];
 }
 
 /** What a hook of `pre` wants the operation to see: `path` as a snapshot of it has it, or live where a snapshot is around it. */
@@ -564,6 +644,8 @@ export interface SessionRecord {
   /** As hooks have it in TKLBAM_HOOK_SESSION. */
   readonly session: string;
   readonly operation: Operation;
+  /** What it is told apart by from others of the operation. */
+  readonly name: string;
   /** When it began, as ISO 8601 in UTC. */
   readonly since: string;
   /** The same in seconds since boot, which no hook can set (proc_uptime(5)); null without /proc. */
@@ -583,6 +665,8 @@ export interface SessionRecord {
   readonly timeoutMs: number | null;
   /** TKLBAM_HOOK_RESUME and TKLBAM_HOOK_SIMULATE, as far as the caller set them. */
   readonly carriedEnv: Readonly<Record<string, string>>;
+  /** Only some of the hooks were asked for (--only). */
+  readonly isTrial?: true;
   /** In the order of their first start. */
   readonly started: readonly StartedHook[];
   /** What the operation sees in place of the live files; absent if nothing. */

@@ -1,219 +1,185 @@
-// `npm run bench [-- ROUNDS]`: time and peak memory beside those of rivals, as medians over rounds in which each has its turn.
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+// `npm run bench [-- ROUNDS]`: processor time, time, memory and reads from disk beside those of rivals, measured in the same run in a container
+// of Debian 13; then the throughput of dumps, and for how long services are down. Prints tables, as ratios, and writes dist/bench.json.
+// Only for root.
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { benchDowntime } from './bench-downtime.ts';
+import { benchThroughput } from './bench-throughput.ts';
 import { executable } from './support/built.ts';
-import { cacheDirectory, place, plainEnvironment } from './support/harness.ts';
+import { inContainer } from './support/container.ts';
 import { repository } from './support/repository.ts';
 
-const hookCounts = [0, 1, 10, 100] as const;
-/** Memory hardly varies. */
-const memoryRounds = 5;
-
-const rounds = Number(process.argv[2] ?? 30);
+const rounds = Number(process.argv[2] ?? 20);
 if (!Number.isInteger(rounds) || rounds < 1) throw new Error('usage: npm run bench [-- ROUNDS]');
 
-// What TKLBAM itself does for a directory of hooks.
-const pythonRunner = `
-import os, subprocess, sys
-directory, arguments = sys.argv[1], sys.argv[2:]
-for name in os.listdir(directory):
-    path = os.path.join(directory, name)
-    if os.access(path, os.X_OK) and not path.endswith('.sig'):
-        subprocess.run([path] + arguments, check=True)
-`;
-
-// What tklbam does for a backup, with or without packaging/hooks.py, which it imports.
-const backup = `
-import json, os, socket, subprocess, sys, types
-directory, scratch, program, shim = sys.argv[1:]
-if program:
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, shim)
-    sys.modules['registry'] = types.ModuleType('registry')
-    sys.modules['registry'].registry = types.SimpleNamespace(profile=None)
-    os.environ.update(
-        TKLBAM_HOOKS=directory, TKLBAM_HOOKS_STATE=scratch + '/state', TKLBAM_HOOKS_LOG=scratch + '/log'
-    )
-    import hooks
-    hooks.PROGRAM = program
-    hooks.backup.pre()
-    hooks.backup.inspect(scratch)
-    hooks.backup.post()
-`;
-const backupWith = (directory: string, program: string): readonly string[] => [
-  ...['/usr/bin/python3', '-c', backup, directory, scratch, program, join(repository, 'packaging')],
-];
-
-/** A rival, or one more way to call the executable: a row of the table. */
-interface Contender {
-  readonly name: string;
-  /** Words of the command, for a directory of hooks. */
-  readonly command: (directory: string) => readonly string[];
-  /** Whether it runs the hooks at all: how many there are makes no difference to one that does not. */
-  readonly runsHooks: boolean;
+/** In milliseconds and MiB. */
+interface Figures {
+  readonly wall: number;
+  readonly cpu: number;
+  readonly rss: number;
+  readonly read: number;
 }
-const tool: Contender = {
-  name: 'tklbam-hooks run',
-  command: directory => [executable(), 'run', 'backup', 'pre', '--hooks', directory],
-  runsHooks: true,
-};
-/** All but the hooks themselves: they are found, judged and planned. */
-const dryRun: Contender = {
-  name: '  with --dry-run',
-  command: directory => ['sh', '-c', 'exec "$@" >/dev/null', 'sh', ...tool.command(directory), '--dry-run'],
-  runsHooks: true,
-};
-const runParts: Contender = {
-  name: 'run-parts',
-  command: directory => ['run-parts', '--arg=backup', '--arg=pre', directory],
-  runsHooks: true,
-};
-const python: Contender = {
-  name: 'Python 3 runner',
-  // Debian's own, whatever comes first in PATH.
-  command: directory => ['/usr/bin/python3', '-c', pythonRunner, directory, 'backup', 'pre'],
-  runsHooks: true,
-};
-const bareNode: Contender = {
-  name: 'node -e 0',
-  command: () => [process.execPath, '-e', '0'],
-  runsHooks: false,
-};
-/** A whole session, by way of packaging/hooks.py: each hook in pre, inspect and post. */
-const session: Contender = {
-  name: 'backup, hooks.py',
-  command: directory => backupWith(directory, executable()),
-  runsHooks: true,
-};
-const bareBackup: Contender = {
-  name: '  without hooks.py',
-  command: directory => backupWith(directory, ''),
-  runsHooks: false,
-};
-const contenders: readonly Contender[] = [tool, dryRun, runParts, python, session, bareBackup, bareNode];
+type Measured = ReadonlyMap<string, Figures>;
 
-const scratch = makeScratch();
-try {
-  const directories = new Map(hookCounts.map(count => [count, hooksDirectory(count)]));
-  const trials = contenders.flatMap(({ name, command, runsHooks }) =>
-    hookCounts
-      .filter(count => runsHooks || count === 0)
-      .map(count => ({ key: `${name} ${count}`, command: command(directories.get(count) ?? '') })),
+const files = {
+  bench: 'test/vm/bench',
+  'bench.py': 'test/vm/bench.py',
+  'spawn.cjs': 'test/vm/spawn.cjs',
+  'least.cjs': 'test/vm/least.cjs',
+  'hooks.py': 'packaging/hooks.py',
+  fixclock: 'hooks.d/fixclock',
+  node: `node_modules/node-linux-${process.arch}/bin/node`,
+};
+const packages = ['systemd-sysv', 'dbus', 'procps', 'python3'];
+
+const own = await measure('trixie', ['borgmatic', 'borgbackup', 'etckeeper']);
+// The last release with Python 2.7.
+const old = await measure('bullseye', ['python2.7'], 'brief');
+printHooks();
+printBackups();
+printGrowth();
+printGoals();
+const dumps = await benchThroughput(Math.ceil(rounds / 4));
+writeFileSync(
+  'dist/bench.json',
+  `${JSON.stringify({ rounds, trixie: Object.fromEntries(own), bullseye: Object.fromEntries(old), dumps }, null, 2)}\n`,
+);
+await benchDowntime();
+
+async function measure(
+  suite: string,
+  more: readonly string[],
+  ...words: readonly string[]
+): Promise<Measured> {
+  const said = await inContainer(suite, [...packages, ...more], files, ['bench', String(rounds), ...words]);
+  return new Map(
+    said
+      .filter(line => line.startsWith('{'))
+      .map(line => {
+        const { key, ...figures }: Figures & { key: string } = JSON.parse(line);
+        return [key, figures];
+      }),
   );
-  for (const { command } of trials) milliseconds(command);
-  const time = medians(trials, rounds, milliseconds);
-  const memory = medians(trials, memoryRounds, peakMebibytes);
-  print(time, memory);
-} finally {
-  rmSync(scratch, { recursive: true });
 }
 
-function makeScratch(): string {
-  mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
-  const directory = mkdtempSync(join(cacheDirectory, 'bench-'));
-  chmodSync(directory, 0o755);
-  return directory;
+function of(measured: Measured, key: string): Figures {
+  const found = measured.get(key);
+  if (found === undefined) throw new Error(`'${key}' was not measured`);
+  return found;
 }
 
-function hooksDirectory(count: number): string {
-  const directory = join(scratch, String(count));
-  mkdirSync(directory);
-  chmodSync(directory, 0o755);
-  for (let i = 1; i <= count; i++) place(directory, `hook${i}`, '#!/bin/sh\nexit 0\n');
-  return directory;
+/** Beside `node -e 0` in the same run. */
+function ratio(measured: Measured, key: string, what: 'wall' | 'cpu'): string {
+  return (of(measured, key)[what] / of(measured, 'node')[what]).toFixed(2);
 }
 
-/** From fork to exit. By bash, because a fork of this process would itself take a millisecond. */
-function milliseconds(command: readonly string[]): number {
-  const script = `start=$EPOCHREALTIME; "$@" || exit; end=$EPOCHREALTIME; echo $((\${end/./} - \${start/./})) >&2`;
-  return measured('bash', ['-c', script, 'bash', ...command]) / 1000;
+/** Processor time of each further hook, from the first to the hundredth. */
+function further(measured: Measured, name: string): number {
+  return (of(measured, `${name} 100`).cpu - of(measured, `${name} 1`).cpu) / 99;
 }
 
-/** By GNU time, because a child counts the memory that its parent had at the fork, and that of GNU time is small. */
-function peakMebibytes(command: readonly string[]): number {
-  return measured('/usr/bin/time', ['--format=%M', ...command]) / 1024;
+function row(name: string, cells: readonly string[]): void {
+  console.log(name.padEnd(34) + cells.map(cell => cell.padStart(10)).join(''));
 }
 
-/** The number that a measuring tool prints after the command it runs, which must succeed and print nothing. */
-function measured(measure: string, args: readonly string[]): number {
-  const env = { ...plainEnvironment, PATH: '/usr/bin:/bin' };
-  const { error, status, stdout, stderr } = spawnSync(measure, args, { encoding: 'utf8', env, cwd: scratch });
-  if (error !== undefined)
-    throw new Error(`cannot start ${measure}: run 'build/setup test'`, { cause: error });
-  if (status !== 0 || stdout !== '' || !/^[0-9.]+\n$/.test(stderr)) {
-    throw new Error(`${measure} ${args.join(' ')}: status ${status}\n${stdout}${stderr}`);
-  }
-  return Number(stderr);
-}
-
-function medians(
-  trials: readonly { readonly key: string; readonly command: readonly string[] }[],
-  times: number,
-  measure: (command: readonly string[]) => number,
-): ReadonlyMap<string, number> {
-  const found = new Map<string, number[]>(trials.map(({ key }) => [key, []]));
-  for (let round = 0; round < times; round++) {
-    for (const { key, command } of trials) found.get(key)?.push(measure(command));
-  }
-  return new Map([...found].map(([key, values]) => [key, median(values)]));
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
-}
-
-function print(time: ReadonlyMap<string, number>, memory: ReadonlyMap<string, number>): void {
-  const at = (values: ReadonlyMap<string, number>, { name }: Contender, count: number): number =>
-    values.get(`${name} ${count}`) ?? Number.NaN;
-  const eachFurther = (contender: Contender): number =>
-    (at(time, contender, 100) - at(time, contender, 1)) / 99;
-
-  console.log(
-    `node: ${relative(repository, process.execPath)} ${process.version}, medians of ${rounds} rounds (memory: ${memoryRounds})\n`,
+function printHooks(): void {
+  console.log(`\nhooks of one state, beside node -e 0 (medians of ${rounds} rounds)`);
+  row('', ['time', '', '', 'processor', '', '', 'further']);
+  row('', ['1', '10', '100', '1', '10', '100', 'x run-parts']);
+  const line = (name: string, measured: Measured, title = name): void => {
+    const cells = (['wall', 'cpu'] as const).flatMap(what =>
+      [1, 10, 100].map(count => ratio(measured, `${name} ${count}`, what)),
+    );
+    row(title, [...cells, (further(measured, name) / further(measured, 'run-parts')).toFixed(1)]);
+  };
+  line('run', own, 'tklbam-hooks run');
+  line('run-parts', own);
+  line('etckeeper', own, "etckeeper's loop");
+  line('python3', own, "tklbam's way, Python 3");
+  line('python2.7', old, "tklbam's way, Python 2.7");
+  // Its processor time is systemd's, and not ours to count.
+  row(
+    'ExecStartPre= of systemd',
+    [1, 10, 100].map(count => ratio(own, `systemd ${count}`, 'wall')),
   );
-  const row = (name: string, cells: readonly string[]): string =>
-    name.padEnd(18) + cells.map(cell => cell.padStart(8)).join('');
-  const number = (value: number, digits: number): string =>
-    Number.isNaN(value) ? '' : value.toFixed(digits);
-  console.log(row('', ['time, ms', '', '', '', '', 'MiB']));
-  console.log(row('hooks', [...hookCounts.map(String), 'further', '0', '1', '100']));
-  for (const contender of contenders) {
-    const times = hookCounts.map(count => number(at(time, contender, count), 1));
-    const memories = [0, 1, 100].map(count => number(at(memory, contender, count), 1));
-    console.log(row(contender.name, [...times, number(eachFurther(contender), 2), ...memories]));
-  }
+}
 
+function printBackups(): void {
+  console.log('\na backup with three hooks, beside node -e 0');
+  row('', ['time', 'processor', 'MiB']);
+  const line = (title: string, key: string, measured = own): void =>
+    row(title, [ratio(measured, key, 'wall'), ratio(measured, key, 'cpu'), of(measured, key).rss.toFixed(0)]);
+  line("sh -c 'hooks; true; hooks'", 'sh');
+  line('wrap -- true', 'wrap');
+  line("tklbam's way, Python 3", 'own way python3');
+  line('hooks.py, Python 3', 'hooks.py python3');
+  line("tklbam's way, Python 2.7", 'own way python2.7', old);
+  line('hooks.py, Python 2.7', 'hooks.py python2.7', old);
+  line('borg create', 'borg');
+  line('wrap -- borg create', 'wrap borg');
+  line('borgmatic, before_ and after_backup', 'borgmatic');
+  console.log('\none whose second hook fails');
+  for (const key of ['failing run-parts', 'failing run', 'failing wrap'])
+    line(key.replace('failing ', ''), key);
+}
+
+function printGrowth(): void {
+  console.log('\nprocessor time for each hook as there are more, beside run-parts with 10');
+  const counts = [10, 100, 1000, 5000];
+  row('hooks', counts.map(String));
+  const unit = of(own, 'run-parts 10').cpu / 10;
+  for (const name of ['run', 'wrap', 'run-parts'])
+    row(
+      name,
+      counts.map(count => (of(own, `${name} ${count}`).cpu / count / unit).toFixed(2)),
+    );
+  console.log('\nother growth, beside the first');
+  const beside = (title: string, first: string, second: string): void =>
+    row(title, [(of(own, second).cpu / of(own, first).cpu).toFixed(2)]);
+  beside('environment of 1 MiB', 'environment 0', 'environment 1');
+  beside('environment of 1.9 MiB', 'environment 0', 'environment 1.9');
+  beside('a killed hook, 1,000 processes more', 'processes 0', 'processes 1000');
+  beside('status, log of 100,000 beside 1,000', 'status 1000', 'status 100000');
+  beside('history, log of 100,000 beside 1,000', 'history 1000', 'history 100000');
+}
+
+function printGoals(): void {
   console.log('\ngoals');
   const goal = (what: string, value: number, limit: number, unit: string): void => {
     const verdict = value <= limit ? 'met' : 'MISSED';
     console.log(
-      `${what.padEnd(52)}${`${value.toFixed(2)} ${unit}`.padStart(10)}  (at most ${limit}): ${verdict}`,
+      `${what.padEnd(60)}${`${value.toFixed(2)} ${unit}`.padStart(10)}  (at most ${limit}): ${verdict}`,
     );
   };
-  const figure = (what: string, value: number): void =>
-    console.log(what.padEnd(52) + `${value.toFixed(2)} x`.padStart(10));
-  goal('one hook, beside node -e 0', at(time, tool, 1) / at(time, bareNode, 0), 1.3, 'x');
-  goal('each further hook, beside run-parts', eachFurther(tool) / eachFurther(runParts), 2, 'x');
-  const checked = eachFurther(tool) / (eachFurther(tool) - eachFurther(dryRun));
-  figure('each further hook, beside one without the checks', checked);
-  const added = at(time, session, 1) - at(time, bareBackup, 0);
-  const ratio = added / (3 * at(time, bareNode, 0));
-  figure('a session of one hook adds, beside three node -e 0', ratio);
-  const memoryOver = Math.max(...hookCounts.map(count => at(memory, tool, count))) - at(memory, bareNode, 0);
-  goal('peak memory, above node -e 0', memoryOver, 15, 'MiB');
-
-  const program = executable();
-  console.log(`\n${size(program).padStart(10)} MiB  dist/tklbam-hooks`);
-  for (const name of readdirSync(join(repository, 'dist')).filter(each => each.endsWith('.deb'))) {
-    const path = join(repository, 'dist', name);
-    goal(`dist/${name}`, statSync(path).size / 2 ** 20, 28, 'MiB');
-  }
+  const figure = (what: string, value: number, unit: string): void =>
+    console.log(what.padEnd(60) + `${value.toFixed(2)} ${unit}`.padStart(10));
+  const cpu = (key: string): number => of(own, key).cpu;
+  const each = further(own, 'run-parts');
+  goal('one hook, processor time beside node -e 0', cpu('run 1') / cpu('node'), 1.35, 'x');
+  figure('  as many programs started by Node.js', cpu('spawn 1') / cpu('node'), 'x');
+  figure('  the limit: with what a hook is promised', cpu('least 1') / cpu('node'), 'x');
+  goal('each further hook, processor time beside run-parts', further(own, 'run') / each, 1.8, 'x');
+  figure('  as many programs started by Node.js', further(own, 'spawn') / each, 'x');
+  figure('  the limit: with what a hook is promised', further(own, 'least') / each, 'x');
+  const added = (key: string, beside: string): number => of(own, key).wall - of(own, beside).wall;
+  const session = (key: string): number => added(`${key} python3`, 'no hooks python3');
+  goal("a session adds to tklbam, beside tklbam's own way", session('hooks.py') / session('own way'), 1, 'x');
+  goal('wrap is later than sh, beside node -e 0', added('wrap', 'sh') / of(own, 'node').wall, 1, 'x');
+  figure('  the limit: with what is promised', added('least wrap', 'sh') / of(own, 'node').wall, 'x');
+  figure('fixclock in a state not its own, beside sh -c :', cpu('fixclock inspect') / cpu('sh -c :'), 'x');
+  figure('  its time', of(own, 'fixclock inspect').wall, 'ms');
+  const memory = of(own, 'run 1').rss - of(own, 'node').rss;
+  goal('peak memory of one hook, above node -e 0', memory, 6, 'MiB');
+  figure('  the limit', of(own, 'least 1').rss - of(own, 'node').rss, 'MiB');
+  figure('  with a hundred', of(own, 'run 100').rss - of(own, 'node').rss, 'MiB');
+  figure('read from disk when nothing is cached, one hook', of(own, 'cold run').read, 'MiB');
+  figure('  node -e 0', of(own, 'cold node').read, 'MiB');
+  figure('  its time beside that of node -e 0', of(own, 'cold run').wall / of(own, 'cold node').wall, 'x');
+  console.log(`\n${size(executable())} MiB  dist/tklbam-hooks`);
+  for (const name of readdirSync(join(repository, 'dist')).filter(file => file.endsWith('.deb')))
+    console.log(`${size(join(repository, 'dist', name))} MiB  dist/${name}`);
 }
 
 function size(path: string): string {
-  return (statSync(path).size / 2 ** 20).toFixed(1);
+  return (statSync(path).size / 2 ** 20).toFixed(1).padStart(6);
 }

@@ -25,25 +25,40 @@ const EXIT_STATUS: readonly {
   { status: '1', text: 'the clock could not be set', of: ['fixclock'] },
   { status: '2', text: 'wrong usage' },
   { status: '3', text: 'a hook was refused, since others than root could have changed it', of: RUN_HOOKS },
-  { status: '75', text: 'a hook of pre put it off, with this status', of: ['wrap', 'session'] },
+  {
+    status: '75',
+    text: 'not now: another session is running, or a hook of pre put it off',
+    of: ['wrap', 'session'],
+  },
   { status: '128+N', text: 'ended by signal N', of: [...RUN_HOOKS] },
   { status: 'any', text: 'that of COMMAND, if it failed', of: ['wrap'] },
 ];
+const MORE = `'tklbam-hooks help COMMAND', and the manual pages tklbam-hooks(8),
+tklbam-hooks(5) to write hooks, tklbam-hooks-protocol(7) for programs`;
 const EXAMPLES = [
-  'tklbam-hooks list',
-  'tklbam-hooks run backup pre --verbose',
-  'tklbam-hooks wrap backup -- restic backup /etc /srv',
-];
+  ['status', 'whether the last backup was good, and why it was not'],
+  ['check', 'what would keep hooks from running tonight'],
+  ['list', 'which hooks run, in what order, and which do not'],
+  ['wrap backup -- restic backup /etc /srv', 'hooks around a backup tool'],
+] as const;
+
+/** What is said to one who types no more than the name of the program. */
+export const NO_COMMAND = `no command given. The most usual ones:
+${rows(EXAMPLES.map(([example, text]) => [`tklbam-hooks ${example}`, text] as const)).join('\n')}`;
 
 /** Help for one command, or for all of them. Fits 80 columns. */
 export function help(name: string | undefined): string {
   const command = name === undefined ? undefined : COMMANDS[name];
-  const sections: [string, readonly (readonly [string, string])[]][] = [];
+  const examples: readonly (readonly [string, string])[] =
+    command?.examples.map(example => [example, ''] as const) ?? EXAMPLES;
+  const sections: [string, readonly (readonly [string, string])[]][] = [
+    ['Examples', examples.map(([example, text]) => [`tklbam-hooks ${example}`, text] as const)],
+  ];
   if (command === undefined) {
-    const rows = Object.entries(COMMANDS).map(
+    const commands = Object.entries(COMMANDS).map(
       ([word, each]) => [`${word} ${each.arguments}`, each.purpose] as const,
     );
-    sections.push(['Commands', rows]);
+    sections.push(['Commands', commands]);
   }
   const options = OPTION_LIST.filter(([option]) => {
     if (option === 'help') return true;
@@ -60,12 +75,12 @@ export function help(name: string | undefined): string {
   ]);
   const ends = EXIT_STATUS.filter(({ of }) => name === undefined || of === undefined || of.includes(name));
   sections.push(['Exit status', ends.map(end => [end.status, describeEnd(end, name)] as const)]);
-  if (command === undefined) sections.push(['Examples', EXAMPLES.map(example => [example, ''] as const)]);
 
   const usage = command === undefined ? 'COMMAND [OPTION]...' : `${name} ${withOptions(command.arguments)}`;
-  const more = command === undefined ? "\nSee 'tklbam-hooks help COMMAND', and tklbam-hooks(8).\n" : '';
   const text = wrap(command?.purpose ?? PURPOSE, 80).join('\n');
-  return `Usage: tklbam-hooks ${usage}\n${text}\n${sections.map(section).join('')}${more}`;
+  return `Usage: tklbam-hooks ${usage}\n${text}\n${sections.map(section).join('')}
+See ${command === undefined ? MORE : (command.page ?? 'tklbam-hooks(8)')}.
+`;
 }
 
 /** Options stand before what belongs to another command. */
@@ -81,13 +96,16 @@ function describeEnd({ text, of }: (typeof EXIT_STATUS)[number], name: string | 
     : text;
 }
 
-function section([title, rows]: readonly [string, readonly (readonly [string, string])[]]): string {
-  const width = Math.min(Math.max(...rows.map(([left]) => left.length)), 24);
-  const lines = rows.flatMap(([left, right]) => {
+const section = ([title, pairs]: readonly [string, readonly (readonly [string, string])[]]): string =>
+  `\n${title}:\n${rows(pairs).join('\n')}\n`;
+
+/** Two columns. */
+function rows(pairs: readonly (readonly [string, string])[]): string[] {
+  const width = Math.min(Math.max(...pairs.map(([left]) => left.length)), 24);
+  return pairs.flatMap(([left, right]) => {
     const texts = wrap(right, 80 - width - 4);
     const first =
       left.length > width ? [`  ${left}`] : [`  ${left.padEnd(width)}  ${texts.shift() ?? ''}`.trimEnd()];
     return [...first, ...texts.map(text => `${' '.repeat(width + 4)}${text}`)];
   });
-  return `\n${title}:\n${lines.join('\n')}\n`;
 }

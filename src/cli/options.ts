@@ -1,7 +1,7 @@
 // The options among the words of the command line, each checked against the table. Pure.
 import mri from 'mri';
 import { OPTION_LIST, type OptionName } from './grammar.ts';
-import { quote, suggest } from './text.ts';
+import { didYouMean, quote, suggest } from './text.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What was given for each option that was; for a flag, nothing. */
@@ -44,13 +44,14 @@ function check(argv: readonly string[]): { readonly words: string[]; readonly op
     const [, flag = arg, given] = /^(--[^=]+)=(.*)$/s.exec(arg) ?? [];
     const known = find(flag);
     if (known === undefined) throw new UsageError(`unknown option ${quote(flag)}${hint(flag)}`);
-    for (const { name, takesValue, isRepeatable } of known) {
+    for (const { name, takesValue, isOptional, isRepeatable } of known) {
       if (!takesValue && given !== undefined) throw new UsageError(`option '--${name}' takes no value`);
       const next = rest[0];
       // One that is an option itself was not meant for a value; `--only=--json` says that it is.
-      const value =
-        given ?? (takesValue && next !== undefined && find(next) === undefined ? rest.shift() : undefined);
-      if (takesValue && !value) throw new UsageError(`option '--${name}' needs a value`);
+      const isMeant = next !== undefined && (isOptional ? /^\d/.test(next) : find(next) === undefined);
+      const value = given ?? (takesValue && isMeant ? rest.shift() : isOptional ? '' : undefined);
+      if (takesValue && !value && !(isOptional && given === undefined))
+        throw new UsageError(`option '--${name}' needs a value`);
       if (takesValue && !isRepeatable && seen.has(name))
         throw new UsageError(`option '--${name}' is given twice`);
       seen.add(name);
@@ -63,6 +64,8 @@ function check(argv: readonly string[]): { readonly words: string[]; readonly op
 interface Known {
   readonly name: OptionName;
   readonly takesValue: boolean;
+  /** Without a value, it is given as an empty one. */
+  readonly isOptional: boolean;
   readonly isRepeatable: boolean;
 }
 
@@ -70,6 +73,7 @@ const KNOWN = OPTION_LIST.map(([name, option]) => ({
   flags: [`--${name}`, ...(option.short === undefined ? [] : [`-${option.short}`])],
   name,
   takesValue: option.value !== undefined,
+  isOptional: option.value?.startsWith('[') ?? false,
   isRepeatable: option.repeatable !== undefined,
 }));
 
@@ -85,5 +89,5 @@ function hint(flag: string): string {
     flag.replace(/^-+(?:no-)?/, ''),
     OPTION_LIST.map(([known]) => known),
   );
-  return name && `, did you mean '--${name}'?`;
+  return didYouMean(name && `--${name}`);
 }

@@ -1,10 +1,11 @@
 // The command line: one table for parsing and for help. Nothing here reads or writes a file.
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { gracePeriod, parseDuration } from '../system/duration.ts';
-import type { Environment, HookEvent, HookSettings, Request, StatePaths } from '../types.ts';
+import type { Environment, HookEvent, HookSettings, Request, StatePaths, StatusRequest } from '../types.ts';
 import { COMMANDS, type Command, LIBRARY, OPERATIONS, type OptionName, STATES } from './grammar.ts';
+import { NO_COMMAND } from './help.ts';
 import { parseOptions, type Values } from './options.ts';
-import { quote, suggest } from './text.ts';
+import { asName, didYouMean, quote, suggest } from './text.ts';
 import { UsageError } from './usage-error.ts';
 
 /**
@@ -27,16 +28,19 @@ export function parse(
   if (name !== undefined) requireCommand(name);
   if (values.has('help')) return { kind: 'help', command: name };
   const command = name === undefined ? undefined : COMMANDS[name];
-  if (name === undefined || command === undefined) throw new UsageError('no command given');
+  if (name === undefined || command === undefined) throw new UsageError(NO_COMMAND);
 
   for (const option of values.keys()) {
     if (!command.options.some(known => known === option)) {
       const hint = suggest(option, command.options);
-      throw new UsageError(`'${name}' has no option '--${option}'${hint && `, did you mean '--${hint}'?`}`);
+      throw new UsageError(`'${name}' has no option '--${option}'${didYouMean(hint && `--${hint}`)}`);
     }
   }
-  requireWords(name, command, rest);
-  const event = TAKES_NAMES.has(name) ? ANY_EVENT : parseEvent(name === 'library' ? rest.slice(1) : rest);
+  const isVerify = name === 'library' && rest[1] === 'verify';
+  requireWords(name, isVerify ? VERIFY : command, rest);
+  const event = TAKES_NAMES.has(name)
+    ? ANY_EVENT
+    : parseEvent(name !== 'library' ? rest : isVerify ? [] : rest.slice(1));
   const directory = absolute(cwd);
   const given = (option: OptionName): string | undefined => {
     const value = values.get(option)?.[0];
@@ -64,10 +68,24 @@ export function parse(
       };
     }
     case 'status':
-      return { kind: 'status', statePaths: parseStatePaths(env, directory, isRoot), json };
+      return {
+        kind: 'status',
+        statePaths: parseStatePaths(env, directory, isRoot),
+        form: oneForm(values),
+        isWhole: values.has('all'),
+        maxAgeMs: parseLimit(values.get('max-age')?.[0] ?? '26h', '--max-age') ?? Number.POSITIVE_INFINITY,
+        name: values.get('name')?.[0],
+      };
+    case 'history':
+      return {
+        kind: 'history',
+        statePaths: parseStatePaths(env, directory, isRoot),
+        operations: rest[0] === undefined ? OPERATIONS : [event.operation],
+      };
   }
   const settings = parseSettings(values, env, directory);
-  const session = { ...settings, operation: event.operation, verbose };
+  const only = (values.get('only') ?? []).map(fileName);
+  const session = { ...settings, operation: event.operation, verbose, only };
   switch (name) {
     case 'enable':
     case 'disable':
@@ -86,6 +104,8 @@ export function parse(
         kind: 'library',
         hook,
         event,
+        ...(isVerify ? { verify: { directory: rest[2] && directory(rest[2], 'DIR') } } : {}),
+        cwd: here,
         settings: file,
         statePaths: parseStatePaths(env, directory, isRoot),
       };
@@ -93,8 +113,16 @@ export function parse(
     case 'list':
       return { kind: 'list', event, ...settings, json };
     case 'check':
-      return { kind: 'check', event, ...settings, json, names: rest.map(fileName) };
-    case 'wrap':
+      return {
+        kind: 'check',
+        event,
+        ...settings,
+        statePaths: parseStatePaths(env, directory, isRoot),
+        json,
+        names: rest.map(fileName),
+      };
+    case 'wrap': {
+      const program = parseCommand(verbatim);
       return {
         kind: 'wrap',
         ...session,
@@ -102,20 +130,25 @@ export function parse(
         inspect: given('inspect'),
         warnStatuses: (values.get('warn-status') ?? []).map(parseStatus),
         cwd: here,
-        command: parseCommand(verbatim),
+        name: parseName(values.get('name')?.[0], program),
+        waitMs: parseWait(values.get('wait')?.[0]),
+        commandTimeoutMs: parseLimit(values.get('command-timeout')?.[0] ?? '0', '--command-timeout'),
+        dryRun,
+        command: program,
       };
+    }
     case 'session':
       return {
         kind: 'session',
         ...session,
+        name: undefined,
+        waitMs: 0,
         statePaths: parseStatePaths(env, directory, isRoot),
-        control: parseDescriptor(values.get('control')?.[0]),
+        control: parseControl(values.get('control')?.[0]),
         ignoredSignals: (values.get('ignored') ?? []).map(parseSignal),
       };
-    default: {
-      const only = (values.get('only') ?? []).map(fileName);
+    default:
       return { kind: 'run', event, ...settings, cwd: given('cwd') ?? here, only, dryRun, verbose };
-    }
   }
 }
 
@@ -128,7 +161,7 @@ function parseHelp([name, ...more]: readonly string[]): Request {
 function requireCommand(name: string): void {
   if (Object.hasOwn(COMMANDS, name)) return;
   const hint = suggest(name, ['help', ...Object.keys(COMMANDS)]);
-  throw new UsageError(`unknown command ${quote(name)}${hint && `, did you mean '${hint}'?`}`);
+  throw new UsageError(`unknown command ${quote(name)}${didYouMean(hint)}`);
 }
 
 /** The event for commands that do not depend on one. */
@@ -137,8 +170,11 @@ const ANY_EVENT: HookEvent = { operation: 'backup', state: 'pre' };
 /** Commands whose words are names of hooks. */
 const TAKES_NAMES = new Set(['check', 'enable', 'disable', 'new']);
 
+/** Of `library`, with another command in place of an operation and a state. */
+const VERIFY: Pick<Command, 'arguments'> = { arguments: 'HOOK verify [DIR]' };
+
 /** Throws UsageError for a word too few or too many. */
-function requireWords(name: string, command: Command, words: readonly string[]): void {
+function requireWords(name: string, command: Pick<Command, 'arguments'>, words: readonly string[]): void {
   // What follows `--` is none of ours.
   const known = (command.arguments.split(' -- ')[0] ?? '').split(' ').filter(word => word !== '');
   const missing = known.filter(word => !word.startsWith('['))[words.length];
@@ -210,6 +246,9 @@ function parseStatePaths(
   return {
     stateDirectory: directory(env.TKLBAM_HOOKS_STATE || state, 'TKLBAM_HOOKS_STATE'),
     log: directory(env.TKLBAM_HOOKS_LOG || log, 'TKLBAM_HOOKS_LOG'),
+    ...(env.TKLBAM_HOOKS_METRICS && {
+      metrics: directory(env.TKLBAM_HOOKS_METRICS, 'TKLBAM_HOOKS_METRICS'),
+    }),
   };
 }
 
@@ -224,10 +263,15 @@ function parseCommand(words: readonly string[]): [string, ...string[]] {
   return [file, ...args];
 }
 
-function parseDescriptor(text: string | undefined): number {
-  if (text === undefined)
-    throw new UsageError("'session' needs --control FD; see PROTOCOL in tklbam-hooks(8)");
-  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--control: ${quote(text)} is no file descriptor`);
+function parseControl(text: string | undefined): number | string {
+  if (text === undefined) throw new UsageError("'session' needs --control FD; see tklbam-hooks-protocol(7)");
+  // Of a guardian that was started ahead, and could not inherit it.
+  if (/^@[\w-]+$/.test(text)) return text.slice(1);
+  return parseDescriptor('--control', text);
+}
+
+export function parseDescriptor(option: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`${option}: ${quote(text)} is no file descriptor`);
   return Number(text);
 }
 
@@ -243,12 +287,35 @@ function parseSignal(text: string): NodeJS.Signals {
 /** The time limit of each hook; undefined for none. 6 h: long enough for any dump, short enough not to hold backups up for weeks. */
 function parseTimeout(option: string | undefined, env: Environment): number | undefined {
   const text = option ?? (env.TKLBAM_HOOKS_TIMEOUT || '6h');
+  return parseLimit(text, option === undefined ? 'TKLBAM_HOOKS_TIMEOUT' : '--timeout');
+}
+
+function parseLimit(text: string, from: string): number | undefined {
   const ms = parseDuration(text);
-  if (ms === undefined) {
-    const from = option === undefined ? 'TKLBAM_HOOKS_TIMEOUT' : '--timeout';
-    throw new UsageError(`${from}: ${quote(text)} is no duration, ${DURATION_REMEDY}`);
-  }
+  if (ms === undefined) throw new UsageError(`${from}: ${quote(text)} is no duration, ${DURATION_REMEDY}`);
   return ms === 0 ? undefined : ms;
+}
+
+function oneForm(values: Values): StatusRequest['form'] {
+  const asked = (['json', 'check', 'prometheus'] as const).filter(name => values.has(name));
+  if (asked.length > 1) throw new UsageError(`'status' takes one of --${asked.join(' and --')}`);
+  const [form = 'text'] = asked;
+  const [foreign] = form === 'check' ? [] : (['max-age', 'name'] as const).filter(name => values.has(name));
+  if (foreign !== undefined) throw new UsageError(`'--${foreign}' is for 'status --check'`);
+  return form;
+}
+
+/** Not at all if it is not given, and for ever if it is given without a duration. */
+function parseWait(text: string | undefined): number {
+  if (text === undefined) return 0;
+  return text === '' ? Number.POSITIVE_INFINITY : (parseLimit(text, '--wait') ?? 0);
+}
+
+function parseName(text: string | undefined, [file]: readonly [string, ...string[]]): string {
+  const name = asName(text ?? basename(file));
+  if (text !== undefined && text !== name)
+    throw new UsageError(`--name: ${quote(text)} is not of 1 to 64 letters, digits and . _ @ : + -`);
+  return name;
 }
 
 const DURATION_REMEDY = 'write it as 90s, 5m or 6h (at most 500h), or 0 for none';
@@ -280,7 +347,8 @@ function fileName(word: string): string {
 
 function oneOf<T extends string>(known: readonly T[], word: string, what: string): T {
   const match = known.find(one => one === word);
-  if (match === undefined)
-    throw new UsageError(`unknown ${what} ${quote(word)}, it is one of ${known.join(', ')}`);
-  return match;
+  if (match !== undefined) return match;
+  throw new UsageError(
+    `unknown ${what} ${quote(word)}${didYouMean(suggest(word, known)) || `, it is one of ${known.join(', ')}`}`,
+  );
 }

@@ -30,14 +30,21 @@ export function wrap(text: string, width: number): string[] {
 
 export const quote = (text: string): string => `'${escapeControls(text)}'`;
 
+/** As a word of a command that is to be typed. */
+export const shellWord = (text: string): string =>
+  /^[\w@%+:,.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
 /** The one of the words that a mistyped one was meant for; empty if none is near. */
 export function suggest(typo: string, words: readonly string[]): string {
   const ranked = words
     .map(word => ({ word, edits: edits(typo, word) }))
-    .filter(({ word, edits }) => edits <= (word.length > 4 ? 2 : 1))
+    .filter(({ word, edits }) => edits <= (word.length > 4 ? 2 : 1) && edits < word.length)
     .sort((a, b) => a.edits - b.edits);
   return ranked[0]?.word ?? '';
 }
+
+/** Behind what was mistyped; nothing without a word that is near. */
+export const didYouMean = (word: string): string => word && `, did you mean ${quote(word)}?`;
 
 /** How many letters have to be put in, left out, replaced or swapped with the next: optimal string alignment. */
 function edits(from: string, to: string): number {
@@ -55,3 +62,31 @@ function edits(from: string, to: string): number {
   }
   return at(from.length, to.length);
 }
+
+/** A name that any log, label and file name can hold, as near as can be: what it must not have in it is `_`. */
+export const asName = (text: string): string =>
+  text
+    .replace(/^\.|[^A-Za-z0-9._@:+-]/g, '_')
+    .slice(0, 64)
+    .padStart(1, '_');
+
+/** The end gives way. */
+export const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, width - 3)}...`;
+
+/** The middle gives way: both ends of a name tell more. */
+export function shorten(text: string, width: number): string {
+  if (columns(text) <= width) return text;
+  const isWide = columns(text) > text.length;
+  const half = Math.floor((width - 3) / (isWide ? 4 : 2));
+  return `${text.slice(0, half)}...${text.slice(-half)}`;
+}
+
+/** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */
+export const columns = (text: string): number => text.replace(/[^\0-\u024f\u2026]/g, '..').length;
+
+/** Names for a sentence: of a thousand, the first. */
+export const listed = (names: readonly string[], most = 20): string =>
+  names.length <= most
+    ? names.join(', ')
+    : `${names.slice(0, most - 1).join(', ')} and ${names.length - most + 1} more`;

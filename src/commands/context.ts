@@ -2,6 +2,7 @@
 import type { Judge } from '../hooks/judge.ts';
 import type { Signals } from '../run/signals.ts';
 import type { Terminal } from '../run/terminal.ts';
+import type { Screen } from '../system/tty.ts';
 import type { Environment } from '../types.ts';
 
 export interface Context {
@@ -32,6 +33,8 @@ export interface Context {
   };
   /** Changes to /, so that no directory is kept busy. */
   readonly leaveDirectory: () => void;
+  /** The size of the terminal that is standard output; 80 columns and 24 rows without one. */
+  readonly screen: () => Screen;
 }
 
 /** What a command says, and the status that it ends with. */

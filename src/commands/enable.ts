@@ -2,22 +2,30 @@ import { escapeControls } from '../cli/text.ts';
 import { type Switched, switchOff, switchOn } from '../hooks/switch.ts';
 import { isPending } from '../library/state.ts';
 import { checkText } from '../report/list.ts';
-import type { SwitchRequest } from '../types.ts';
+import type { HookSource, SwitchRequest } from '../types.ts';
 import { findProblems } from './check.ts';
 import type { Answer, Context } from './context.ts';
+import { refuse } from './refuse.ts';
 
 /** Switches hooks on, and says what `check` finds wrong with them then. */
-export async function enable({ sources, names }: SwitchRequest, context: Context): Promise<Answer> {
+export async function enable(
+  { sources, names, statePaths }: SwitchRequest,
+  context: Context,
+): Promise<Answer> {
+  const refused = refuse(localDirectory(sources));
+  if (refused !== undefined) return refused;
   const switched = names.map(name => switchOn(sources, name));
   const on = names.filter((_, index) => switched[index]?.kind !== 'failed');
   const answer = describe(switched);
-  const settings = { sources, keyrings: undefined, timeoutMs: undefined };
+  const settings = { sources, keyrings: undefined, timeoutMs: undefined, statePaths };
   const findings = on.length === 0 ? [] : await findProblems(settings, on, context);
   return { ...answer, out: answer.out + checkText(findings) };
 }
 
 /** A ready hook that is switched off is no longer told to start again what it has stopped. */
 export function disable({ sources, names, statePaths }: SwitchRequest): Answer {
+  const refused = refuse(localDirectory(sources));
+  if (refused !== undefined) return refused;
   const switched = names.map((name): Switched => {
     if (!isPending(statePaths.stateDirectory, name)) return switchOff(sources, name);
     const reason = 'it has still to undo something, and is left enabled';
@@ -26,6 +34,9 @@ export function disable({ sources, names, statePaths }: SwitchRequest): Answer {
   });
   return describe(switched);
 }
+
+const localDirectory = (sources: readonly HookSource[]): string =>
+  sources.find(({ kind }) => kind === 'local')?.directory ?? '';
 
 function describe(switched: readonly Switched[]): Answer {
   const lines = switched.map(each => {

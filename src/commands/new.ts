@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
-import { escapeControls } from '../cli/text.ts';
+import { escapeControls, shellWord } from '../cli/text.ts';
 import { isPassedOver } from '../hooks/judge.ts';
 import { describeErrno, errnoOf } from '../system/errno.ts';
 import type { NewRequest } from '../types.ts';
 import type { Answer } from './context.ts';
+import { refuse } from './refuse.ts';
 
 /** Writes a hook that is not executable: it is switched on when its author has finished it. */
 export function newHook({ directory, name }: NewRequest): Answer {
@@ -11,6 +12,8 @@ export function newHook({ directory, name }: NewRequest): Answer {
   const shown = `'${escapeControls(path)}'`;
   const fail = (why: string): Answer => ({ status: 1, out: '', err: `tklbam-hooks: ${shown}: ${why}\n` });
   if (isPassedOver(name)) return fail('no file of such a name is run (choose another name)');
+  const refused = refuse(directory);
+  if (refused !== undefined) return refused;
   try {
     writeFileSync(path, skeleton(name), { flag: 'wx', mode: 0o644 });
   } catch (error) {
@@ -20,10 +23,9 @@ export function newHook({ directory, name }: NewRequest): Answer {
       return fail(`there is no directory '${escapeControls(directory)}' (make it first)`);
     return fail(`${describeErrno(code)} (${code === 'EACCES' ? 'do it as root' : 'mend that'})`);
   }
-  const word = /^[\w@%+:,.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
   return {
     status: 0,
-    out: `${shown} written: edit it, then 'tklbam-hooks enable ${escapeControls(word)}'\n`,
+    out: `${shown} written: edit it, then 'tklbam-hooks enable ${escapeControls(shellWord(name))}'\n`,
     err: '',
   };
 }
@@ -32,7 +34,7 @@ export function newHook({ directory, name }: NewRequest): Answer {
 const skeleton = (name: string): string => `#!/bin/sh
 # ${escapeControls(name)}: say here what it does, and why.
 #
-# It is called with the operation (backup, restore) and the state. What tklbam-hooks(8) says under HOOKS in short: status 0 is
+# It is called with the operation (backup, restore) and the state. What tklbam-hooks(5) says, in short: status 0 is
 # success; any other in pre or inspect stops the operation. Write to standard error what the administrator is to read.
 #
 # To ask for a time limit of its own, or for a failure to be a mere warning, take away the first '# ' of this line:

@@ -40,6 +40,7 @@ export async function recover(request: RecoverRequest, context: Context): Promis
     { statePaths, verbose: false },
     {
       setting: hookSetting(terminal),
+      showsProgress: true,
       signals,
       reaction: (signal, state) =>
         !ENDING.includes(signal) || isSparedHangup(signal, state, terminal) ? 'ignored' : 'handled',

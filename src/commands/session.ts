@@ -2,6 +2,7 @@
 import { escapeControls } from '../cli/text.ts';
 import { CALLER_TAG } from '../hooks/plan.ts';
 import { callerProcesses } from '../run/caller.ts';
+import { restoreOpenFilesLimit } from '../run/launch.ts';
 import { guard, openControl } from '../session/control.ts';
 import { openSession } from '../session/session.ts';
 import { adoptStreams, closeInherited } from '../system/descriptors.ts';
@@ -16,6 +17,8 @@ export async function session(request: SessionRequest, context: Context): Promis
   const control = openControl(request.control);
   const callerId = processId(context.parent.pid);
   closeInherited();
+  // Goes on while `pre` is waited for.
+  void restoreOpenFilesLimit();
   context.leaveDirectory();
   // The caller's Ctrl-C, Ctrl-\ and hang-up are the caller's to act upon.
   const { signals, terminal } = context.listen(['SIGQUIT']);

@@ -1,7 +1,9 @@
 // wrap: the hooks of an operation around any other program.
+
 import { escapeControls } from '../cli/text.ts';
-import { commandStatus, EX_TEMPFAIL, NOT_FOUND } from '../report/exit-status.ts';
-import { describeCommand, describeDeferral } from '../report/session-messages.ts';
+import { commandStatus, EX_TEMPFAIL } from '../report/exit-status.ts';
+import { outcomeEntry } from '../report/messages.ts';
+import { describeCommand, describeDeferral, describeNoCommand } from '../report/session-messages.ts';
 import { command } from '../run/execute.ts';
 import { restoreOpenFilesLimit } from '../run/launch.ts';
 import { type Carried, carryRawWords, readRawWords } from '../run/raw-words.ts';
@@ -11,8 +13,9 @@ import { openSession, type Session } from '../session/session.ts';
 import { closeInherited } from '../system/descriptors.ts';
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 import { isDirectory } from '../system/errno.ts';
+import { elapsedMs } from '../system/machine.ts';
 import { findCommand, searchPath } from '../system/which.ts';
-import type { Outcome, WrapRequest } from '../types.ts';
+import type { Environment, Outcome, WrapRequest } from '../types.ts';
 import type { Context, Ending } from './context.ts';
 import { sessionDeps } from './session-deps.ts';
 import { hookSetting, ignoredHangup, isSparedHangup } from './setting.ts';
@@ -26,7 +29,12 @@ const PASSED_ON: readonly NodeJS.Signals[] = [
 ];
 
 export async function wrap(request: WrapRequest, context: Context): Promise<Ending> {
-  const { env, tell } = context;
+  if (request.dryRun) return (await import('./wrap-dry-run.ts')).dryRunWrap(request, context);
+  const { tell } = context;
+  const env: Environment = {
+    ...context.env,
+    TKLBAM_HOOK_INSPECT: request.inspect === undefined ? 'no' : 'yes',
+  };
   const [name, ...args] = request.command;
   closeInherited();
   context.leaveDirectory();
@@ -42,6 +50,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
     request,
     {
       setting: { ...hookSetting(terminal), streams: 'apart' },
+      showsProgress: true,
       signals,
       reaction: (signal, state) => {
         if (isSparedHangup(signal, state, terminal)) return 'ignored';
@@ -63,9 +72,8 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
     return await signals.during(between, async () => {
       const file = findCommand(name, request.cwd, searchPath(env.PATH));
       if (typeof file === 'number') {
-        const why = file === NOT_FOUND ? 'is not to be found' : 'cannot be executed';
         const where = name.includes('/') ? '' : ` in PATH (${escapeControls(searchPath(env.PATH))})`;
-        return turnAway(file, `'${escapeControls(name)}' ${why}${where}`);
+        return turnAway(file, `${describeNoCommand(name, file)}${where}`);
       }
       const carried = carryRawWords([file, ...args], context.callerEnv, readRawWords);
       if (carried === undefined)
@@ -74,7 +82,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
           'an argument of COMMAND is not valid UTF-8, and without /proc it cannot be passed on',
         );
       const pre = await session.advance('pre', request.cwd, env, 'any');
-      if (pre.status === EX_TEMPFAIL) tell(describeDeferral(name));
+      if (pre.status === EX_TEMPFAIL && pre.results.length > 0) tell(describeDeferral(name));
       if (pre.status !== 0) return end(pre.status);
       if (request.inspect !== undefined) {
         if (!isDirectory(request.inspect)) {
@@ -87,6 +95,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
         if (inspect.status !== 0) return end(inspect.status);
       }
       session.runs(escapeControls(name));
+      const began = elapsedMs();
       let passedOn: NodeJS.Signals | undefined;
       const outcome = await runCommand(
         carried,
@@ -104,7 +113,9 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
       const status = commandStatus(outcome);
       const more = { TKLBAM_HOOK_STATUS: String(status) };
       const isWarning = outcome.kind === 'failed' && request.warnStatuses.includes(status);
-      if (isWarning) tell(`tklbam-hooks: ${describeCommand(name, outcome)}, a warning (--warn-status)`);
+      const warning = isWarning ? `${describeCommand(name, outcome)}, a warning (--warn-status)` : undefined;
+      session.ran(outcomeEntry(name, outcome, elapsedMs() - began), warning);
+      if (warning !== undefined) tell(`tklbam-hooks: ${warning}`);
       if (status === 0 || isWarning) {
         return end((await session.advance('post', request.cwd, { ...env, ...more })).status);
       }
@@ -121,7 +132,7 @@ export async function wrap(request: WrapRequest, context: Context): Promise<Endi
 /** Runs the command. A signal that ends us ends the command first. */
 function runCommand(
   { words, env }: Carried,
-  { cwd }: WrapRequest,
+  { cwd, commandTimeoutMs }: WrapRequest,
   context: Context,
   signals: Signals,
   terminal: Terminal,
@@ -148,6 +159,7 @@ function runCommand(
         ignoredSignals: ignoredHangup(terminal),
         diesWithUs: true,
         view,
+        timeoutMs: commandTimeoutMs,
         graceMs: gracePeriod(context.env) ?? DEFAULT_GRACE_MS,
         traced,
         passOn: sender => {

@@ -78,8 +78,11 @@ export const checkHeader = ({ faults }: Header): Why[] =>
   faults.map(fault => ({ kind: 'header', ...describeHeaderFault(fault) }));
 
 /** Names of our variables, without the prefix TKLBAM_HOOKS_ or TKLBAM_HOOK_. */
-const SETTINGS = ['GRACE', 'KEEP_OUTPUT', 'KEYRING', 'LOG', 'STATE', 'TIMEOUT'];
-const TOLD = 'CALLER ERROR FAILED NAME OPERATION RESUME SESSION SIMULATE STATE STATUS VIEW'.split(' ');
+const SETTINGS = ['GRACE', 'KEEP_OUTPUT', 'KEYRING', 'LOG', 'METRICS', 'STATE', 'TIMEOUT'];
+const TOLD =
+  'CALLER COMMAND ERROR FAILED INSPECT NAME OPERATION RESUME SCRATCH SESSION SIMULATE STATE STATUS VIEW WARNING'.split(
+    ' ',
+  );
 
 /** Variables that begin like ours and mean nothing: most likely misspelt. */
 export const unknownSettings = (env: Environment): Finding[] =>
@@ -91,5 +94,5 @@ export const unknownSettings = (env: Environment): Finding[] =>
     .sort()
     .map(name => ({
       ...{ name: undefined, path: name, kind: 'setting', reason: 'it is no setting of tklbam-hooks' },
-      remedy: 'see tklbam-hooks(8), ENVIRONMENT',
+      remedy: 'see ENVIRONMENT in tklbam-hooks(8)',
     }));

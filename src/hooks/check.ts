@@ -1,9 +1,12 @@
 // What would go wrong at night, found by day. Reads hooks, runs none.
+
+import { isUtf8 } from 'node:buffer';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { LIBRARY } from '../cli/grammar.ts';
-import { escapeControls } from '../cli/text.ts';
+import { didYouMean, escapeControls, suggest } from '../cli/text.ts';
+import { showPath } from '../report/messages.ts';
 import {
   describeDefect,
   describeExpiredKey,
@@ -63,7 +66,19 @@ export function check(
     .filter(name => !judged.some(({ hook }) => hook.name === name))
     .map((name): Finding => {
       const reason = 'it is in none of the hooks directories';
-      return { name, path: name, kind: 'no-such-entry', reason, remedy: "see 'tklbam-hooks list'" };
+      const hint = didYouMean(
+        suggest(
+          name,
+          judged.map(({ hook }) => hook.name),
+        ),
+      );
+      return {
+        name,
+        path: name,
+        kind: 'no-such-entry',
+        reason: `${reason}${hint}`,
+        remedy: "see 'tklbam-hooks list'",
+      };
     });
   const found = judged
     .filter(({ hook }) => names.length === 0 || names.includes(hook.name))
@@ -73,7 +88,9 @@ export function check(
         ...(verdict.kind === 'run' ? ofHook(hook, env, clockProblem) : []),
         ...(libraryProblems.get(hook.path) ?? []).map((problem): Why => ({ kind: 'library', ...problem })),
       ];
-      return whys.map((why): Finding => ({ name: hook.name, path: hook.path, ...why }));
+      const { name, path, bytes } = hook;
+      const shown = isUtf8(bytes) ? {} : { shown: showPath(hook) };
+      return whys.map((why): Finding => ({ name, path, ...shown, ...why }));
     });
   return [...(names.length === 0 ? unknownSettings(env) : []), ...directories, ...absent, ...found];
 }

@@ -1,5 +1,6 @@
 // Order, arguments, working directory, environment. Pure: the plan is whole before the first hook starts.
 
+import { suggest } from '../cli/text.ts';
 import { DEFAULT_GRACE_MS, gracePeriod } from '../system/duration.ts';
 
 import { absolute, searchPath } from '../system/which.ts';
@@ -69,8 +70,18 @@ export function plan(
       const verdicts = chosen.filter(({ hook }) => hook.name === name).map(({ verdict }) => verdict);
       const skipped = verdicts.find(verdict => verdict.kind === 'skip');
       const key = skipped?.key;
+      const enabled = judged.filter(({ verdict }) => verdict.kind === 'run').map(({ hook }) => hook.name);
+      const near = skipped === undefined && suggest(name, enabled);
       return verdicts.every(isSkip)
-        ? [{ kind: 'not-a-hook', name, why: skipped?.why, ...(key !== undefined && { key }) }]
+        ? [
+            {
+              kind: 'not-a-hook',
+              name,
+              why: skipped?.why,
+              ...(key !== undefined && { key }),
+              ...(near && { near }),
+            },
+          ]
         : [];
     }),
     ...entries.flatMap(({ hook, verdict }): Failure[] => {
@@ -108,6 +119,9 @@ export function plan(
 /** The variable by which a caller marks what it starts itself: any value that no other caller has. What hooks start is not that. */
 export const CALLER_TAG = 'TKLBAM_HOOK_CALLER';
 
+/** What a session tells hooks in `post` and `error`, and no caller. */
+const NEWS = ['TKLBAM_HOOK_ERROR', 'TKLBAM_HOOK_FAILED', 'TKLBAM_HOOK_WARNING'] as const;
+
 /** The entries of its environment by which the processes of a hook are found. */
 export const processTag = ({ env }: Step): string[] =>
   ['OPERATION', 'STATE', 'NAME', 'SESSION'].map(each => `TKLBAM_HOOK_${each}=${env[`TKLBAM_HOOK_${each}`]}`);
@@ -143,7 +157,7 @@ const isSkip = (verdict: Verdict): boolean => verdict.kind === 'skip';
 
 function hookEnvironment({ operation, state }: HookEvent, env: Environment, session: string): Environment {
   const base: Record<string, string> = { ...env };
-  for (const name of [...WITHHELD, CALLER_TAG, 'TKLBAM_HOOK_ERROR', 'TKLBAM_HOOK_FAILED']) delete base[name];
+  for (const name of [...WITHHELD, CALLER_TAG, ...NEWS]) delete base[name];
   // Programs would be taken from wherever the hook is run, which may be in what is being restored.
   for (const name of CODE_PATHS) {
     const list = absolute(base[name]).join(':');

@@ -1,5 +1,6 @@
 // Hooks on and off: the executable bit of a local file, and a mask before one of the profile.
 import { closeSync, constants, fchmodSync, fstatSync, openSync, symlinkSync, unlinkSync } from 'node:fs';
+import { didYouMean, suggest } from '../cli/text.ts';
 import { describeErrno, errnoOf } from '../system/errno.ts';
 import type { Candidate, HookSource } from '../types.ts';
 import { discover } from './discover.ts';
@@ -11,10 +12,10 @@ export type Switched =
 
 /** Lets a hook run: `chmod +x` for who may read it, or the end of a mask before one of the profile. */
 export function switchOn(sources: readonly HookSource[], name: string): Switched {
-  const { path, local, profile } = find(sources, name);
+  const { path, local, profile, near } = find(sources, name);
   if (isPassedOver(name)) return failed(path, 'no file of such a name is run', 'rename it');
   if (local === undefined) {
-    if (profile === undefined) return failed(path, 'there is no such hook', "see 'tklbam-hooks list'");
+    if (profile === undefined) return failed(path, `there is no such hook${near}`, "see 'tklbam-hooks list'");
     if (isExecutable(profile)) return { kind: 'already', path: profile.path, how: 'is enabled' };
     return failed(profile.path, 'the profile has it switched off', `cp -p it to ${path} to have it run`);
   }
@@ -27,25 +28,30 @@ export function switchOn(sources: readonly HookSource[], name: string): Switched
 
 /** Keeps a hook from running: `chmod -x`, which dpkg keeps over upgrades, or a mask before one of the profile. */
 export function switchOff(sources: readonly HookSource[], name: string): Switched {
-  const { path, local, profile } = find(sources, name);
+  const { path, local, profile, near } = find(sources, name);
   if (local !== undefined) {
     if (isMask(local)) return { kind: 'already', path, how: 'is disabled' };
     return changeMode(local, 'disabled', mode => mode & ~0o111);
   }
-  if (profile === undefined) return failed(path, 'there is no such hook', "see 'tklbam-hooks list'");
+  if (profile === undefined) return failed(path, `there is no such hook${near}`, "see 'tklbam-hooks list'");
   return attempt(path, 'disabled, by a mask before the one of the profile', () =>
     symlinkSync('/dev/null', path),
   );
 }
 
 function find(sources: readonly HookSource[], name: string) {
+  const hooks = sources.flatMap(source => discover(source).candidates);
   const inSource = (kind: HookSource['kind']): Candidate | undefined =>
-    sources
-      .filter(source => source.kind === kind)
-      .flatMap(source => discover(source).candidates)
-      .find(hook => hook.name === name);
+    hooks.find(hook => hook.source.kind === kind && hook.name === name);
+  const names = hooks.map(hook => hook.name).filter(each => !isPassedOver(each));
   const directory = sources.find(({ kind }) => kind === 'local')?.directory ?? '';
-  return { path: `${directory}/${name}`, local: inSource('local'), profile: inSource('profile') };
+  return {
+    path: `${directory}/${name}`,
+    local: inSource('local'),
+    profile: inSource('profile'),
+    /** For a message that there is none of that name. */
+    near: didYouMean(suggest(name, names)),
+  };
 }
 
 function changeMode(hook: Candidate, how: string, change: (mode: number) => number): Switched {

@@ -13,14 +13,31 @@ export interface Problem {
   readonly remedy: string;
 }
 
+/** Whose state it is, and where. */
+export interface Place {
+  /** File name of the hook. Two copies of one kind differ by it, and keep their state by it. */
+  readonly instance: string;
+  readonly stateDirectory: string;
+}
+
 /** What a ready hook gets besides the event. */
 export interface Context {
-  /** File name of the hook. Two copies of one kind differ by it, and keep their state by it. */
+  /** As in `Place`. */
   readonly instance: string;
   readonly values: Values;
   /** Change nothing, and say what would be done. */
   readonly isSimulated: boolean;
+  /** The backup goes on where an earlier one was cut off. */
+  readonly isResumed: boolean;
+  /** tklbam was told to leave databases out of this operation. */
+  readonly skipsDatabases: boolean;
+  /** Whether `inspect` follows upon `pre`: always, but for `wrap` without --inspect. */
+  readonly willInspect: boolean;
+  /** Where we were started: in `inspect`, the directory whose content is stored with the backup, or came out of it. */
+  readonly directory: string;
   readonly statePaths: StatePaths;
+  /** What the session is called, what went wrong, which hook failed, and what was a warning; each empty if there is none. */
+  readonly news: Readonly<Record<'name' | 'error' | 'failed' | 'warning', string>>;
   /** $TKLBAM_HOOK_VIEW: where a hook of `pre` says what the operation is to see in place of the live files. Absent if nobody asks. */
   readonly view: string | undefined;
   /** Writes a line to standard error, behind the name of the hook. */
@@ -40,5 +57,10 @@ export interface LibraryHook {
    */
   readonly run: (event: HookEvent, context: Context) => Promise<number>;
   /** Whether it could do its work now. Changes nothing. */
-  readonly check: (values: Values) => Promise<readonly Problem[]>;
+  readonly check: (values: Values, place: Place) => Promise<readonly Problem[]>;
+  /**
+   * Whether what was dumped last, or is in that directory, is whole: resolves to 0 or 1. Absent for hooks that dump nothing. It needs no
+   * settings.
+   */
+  readonly verify?: (directory: string | undefined, context: Context) => Promise<number>;
 }

@@ -82,3 +82,7 @@ export const oneOf =
   (...known: readonly string[]): Rule =>
   value =>
     known.includes(value) ? undefined : `is '${value}', and can only be ${known.join(' or ')}`;
+
+/** A rule for a path that does not depend on where we are. */
+export const absolutePath: Rule = value =>
+  value.startsWith('/') ? undefined : `is '${value}', which is no absolute path`;

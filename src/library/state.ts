@@ -61,7 +61,7 @@ export const isPending = (stateDirectory: string, instance: string): boolean =>
   [RUN_DIRECTORY, durableDirectory(stateDirectory)].some(each => existsSync(`${each}/${instance}.json`));
 
 /** Root's alone: who could write there would have us start or remove what they like. */
-function makePrivate(directory: string): void {
+export function makePrivate(directory: string): void {
   try {
     mkdirSync(directory, { mode: 0o700 });
   } catch (error) {

@@ -1,6 +1,6 @@
 // `list`, `check` and `--dry-run`: text and JSON. Pure.
 
-import { escapeControls, wrap } from '../cli/text.ts';
+import { columns, escapeControls, shorten, wrap } from '../cli/text.ts';
 import { timeLimit } from '../hooks/plan.ts';
 import { formatDuration } from '../system/duration.ts';
 import { describeErrno } from '../system/errno.ts';
@@ -83,17 +83,6 @@ function describeEnabled({ header }: Candidate, verdict: Verdict): string | unde
   return asked.length === 0 ? undefined : asked.join(', ');
 }
 
-/** The middle gives way: both ends of a name tell more. */
-function shorten(text: string, width: number): string {
-  if (columns(text) <= width) return text;
-  const isWide = columns(text) > text.length;
-  const half = Math.floor((width - 3) / (isWide ? 4 : 2));
-  return `${text.slice(0, half)}...${text.slice(-half)}`;
-}
-
-/** The most that the text can take on a terminal: what is beyond Latin may be two columns wide. */
-const columns = (text: string): number => text.replace(/[^\0-\u024f\u2026]/g, '..').length;
-
 export function listJson(
   { event, timeoutMs }: Settings,
   listings: readonly JudgedListing[],
@@ -119,10 +108,12 @@ export function listJson(
 }
 
 export const checkText = (findings: readonly Finding[]): string =>
-  findings.map(({ path, reason, remedy }) => `'${escapeControls(path)}': ${reason} (${remedy})\n`).join('');
+  findings
+    .map(({ path, shown, reason, remedy }) => `'${shown ?? escapeControls(path)}': ${reason} (${remedy})\n`)
+    .join('');
 
 export const checkJson = (findings: readonly Finding[]): string =>
-  `${toJson({ findings: findings.map(each => ({ ...each, name: each.name ?? null })) }, 2)}\n`;
+  `${toJson({ findings: findings.map(({ name, path, kind, reason, remedy }) => ({ name: name ?? null, path, kind, reason, remedy })) }, 2)}\n`;
 
 type Status = 'enabled' | 'disabled' | 'passed-over' | 'broken' | 'refused';
 

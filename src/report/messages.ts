@@ -1,6 +1,6 @@
 // Plans and results to lines of text or JSON, and to the exit status. Pure.
 
-import { escapeControls } from '../cli/text.ts';
+import { didYouMean, escapeControls, quote } from '../cli/text.ts';
 import { formatDuration } from '../system/duration.ts';
 import { describeErrno } from '../system/errno.ts';
 import type {
@@ -82,9 +82,12 @@ export function findTrouble({ plan, results, interruption }: Report): Trouble | 
     : { error: describeInterruption(interruption).text, failed: '' };
 }
 
-export function resultEntry({ step, outcome, durationMs }: Result): ResultEntry {
+export const resultEntry = ({ step, outcome, durationMs }: Result): ResultEntry =>
+  outcomeEntry(step.hook.path, outcome, durationMs);
+
+export function outcomeEntry(path: string, outcome: Outcome, durationMs: number): ResultEntry {
   return {
-    path: step.hook.path,
+    path,
     outcome: outcome.kind,
     status: outcome.kind === 'succeeded' ? 0 : outcome.kind === 'failed' ? outcome.status : null,
     signal: outcome.kind === 'killed' || outcome.kind === 'interrupted' ? outcome.signal : null,
@@ -137,23 +140,25 @@ export function describeFailure({ event, stopAtFailure }: Plan, failure: Failure
         failure.why === undefined
           ? 'is in none of the hooks directories'
           : describeSkip(failure.why, failure.key);
-      const text = `no hook to run: '${escapeControls(failure.name)}' ${reason}\nTry 'tklbam-hooks list'.`;
+      const hint = didYouMean(failure.near ?? '');
+      const text = `no hook to run: ${quote(failure.name)} ${reason}${hint}\nTry 'tklbam-hooks list'.`;
       return { kind: 'note', text };
     }
   }
 }
 
+/** A line. */
 export function describeWarning(warning: Warning): string {
   const path = showPath(warning.hook);
   switch (warning.kind) {
     case 'header': {
       const { reason, remedy } = describeHeaderFault(warning);
-      return `tklbam-hooks: '${path}': ${reason} (${remedy})`;
+      return `'${path}': ${reason} (${remedy})`;
     }
     case 'unverified':
-      return `tklbam-hooks: '${path}' ${describeSkip(warning.why, warning.key)}, not running it`;
+      return `'${path}' ${describeSkip(warning.why, warning.key)}, not running it`;
     case 'expired-key':
-      return `tklbam-hooks: '${path}' ${describeExpiredKey(warning.key)}, running it`;
+      return `'${path}' ${describeExpiredKey(warning.key)}, running it`;
   }
 }
 
@@ -180,6 +185,10 @@ export function describeProgress(result: Result): string {
 
 export const describeStart = (hook: Candidate, { operation, state }: HookEvent): string =>
   `tklbam-hooks: '${showPath(hook)}' starts (${operation} ${state})`;
+
+/** ... while it runs. */
+export const describeRunning = (hook: Candidate, { operation, state }: HookEvent): string =>
+  `'${showPath(hook)}' runs (${operation} ${state})`;
 
 export function describeOutcome(outcome: Outcome, hook: Candidate | undefined): string {
   switch (outcome.kind) {

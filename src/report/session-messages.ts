@@ -19,6 +19,10 @@ export function describeCommand(command: string, outcome: Outcome): string {
   return `${name} could not be started: it is not in PATH, or its interpreter is missing`;
 }
 
+/** Why wrap's command cannot be run: 127, it is not to be found, or 126. */
+export const describeNoCommand = (command: string, status: number): string =>
+  `'${escapeControls(command)}' ${status === NOT_FOUND ? 'is not to be found' : 'cannot be executed'}`;
+
 /** TKLBAM_HOOK_ERROR where an exception of ours ends the session. */
 export const describeBug = (bug: unknown): string =>
   `tklbam-hooks itself failed: ${escapeControls(bug instanceof Error ? bug.message : String(bug))}`;
@@ -114,12 +118,14 @@ export function describeCutOff(record: SessionRecord, boot: string | null): stri
 export const describeStateFault = (directory: string, code: string): string =>
   `cannot record the session in '${escapeControls(directory)}': ${describeErrno(code)}, no hook was run`;
 
-/** Why there is no session: another one has the operation. */
-export function describeHolder(operation: Operation, record: SessionRecord | undefined): string {
-  return record === undefined
-    ? `another ${operation} session is just beginning or ending, no hook was run (try again)`
-    : `another ${operation} session is running: ${describeGuardian(record)}; no hook was run`;
-}
+/** Why there is no session: another one has the machine. */
+export const describeHolder = (record: SessionRecord | undefined): string =>
+  record === undefined
+    ? 'another session is just beginning or ending, no hook was run (try again)'
+    : `another session is running: ${describeRunning(record)}; no hook was run`;
+
+export const describeRunning = (record: SessionRecord): string =>
+  `the ${record.operation} '${escapeControls(record.name)}', ${describeGuardian(record)}`;
 
 /** As POSIX writes a zone, `CET-1CEST`: Node.js knows the names of zones alone, and takes that for UTC. */
 const POSIX_ZONE = /^:?(?:[A-Za-z]{3,}|<[^>]+>)[-+]?\d/;

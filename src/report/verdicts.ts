@@ -267,6 +267,8 @@ export function reason(verdict: Verdict, hook: Candidate | undefined): string | 
     case 'refuse':
       return join(describeRefusal(verdict.refusal, hook));
     case 'skip':
+      // One beside each ready hook.
+      if (verdict.why === 'name' && hook?.name.endsWith('.conf')) return 'has the name of a settings file';
       return describeSkip(verdict.why, verdict.key);
     case 'broken':
       return join(describeDefect(verdict.defect, hook));

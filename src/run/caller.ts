@@ -72,8 +72,11 @@ export function callerProcesses(caller: ProcessId): CallerProcesses {
   return { note, end: graceMs => end(tree, 'SIGTERM', graceMs, new AbortController().signal) };
 }
 
-/** How long processes of the caller's own session are asked: nobody else can put one into it. */
-const PATIENCE_MS = 1000;
+/**
+ * How long processes of the caller's own session are asked: nobody else can put one into it, and what is not found on a busy machine writes
+ * on beside services that start again.
+ */
+const PATIENCE_MS = 10_000;
 
 function descendants(roots: readonly number[], all: ReadonlyMap<number, Stat>): Stat[] {
   const found = new Set(roots);

@@ -3,8 +3,9 @@
 
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { attempt } from '../system/errno.ts';
-import { mountsSeenBy } from '../system/mounts.ts';
-import { send, stat } from '../system/proc.ts';
+import { bootId } from '../system/machine.ts';
+import { isAlive, send, stat } from '../system/proc.ts';
+import { ownCgroup } from './cgroup-home.ts';
 
 export interface Cgroup {
   /** Its directory. */
@@ -26,8 +27,9 @@ export interface Cgroup {
 export function makeCgroup(): Cgroup | undefined {
   const home = ownCgroup();
   if (home === undefined) return undefined;
-  sweep(home);
-  const path = `${home}/${PREFIX}${process.pid}-${stat(process.pid)?.start}-${++count}`;
+  if (!swept.has(home)) sweep(home);
+  swept.add(home);
+  const path = `${home}/${PREFIX}${process.pid}-${ownStart()}-${++count}`;
   try {
     mkdirSync(path);
   } catch {
@@ -63,6 +65,15 @@ const PREFIX = 'tklbam-hooks-';
 /** Names of our cgroups: pid and start of the maker are in them. */
 const NAME = new RegExp(`/${PREFIX}(\\d+)-(\\d+)-\\d+$`);
 let count = 0;
+let start: number | undefined;
+
+function ownStart(): number | undefined {
+  start ??= stat(process.pid)?.start;
+  return start;
+}
+
+/** Where we have been, and looked for what is left. */
+const swept = new Set<string>();
 
 function cgroup(path: string): Cgroup {
   return {
@@ -77,6 +88,8 @@ function cgroup(path: string): Cgroup {
       });
     },
     release: () => {
+      // As a rule nobody is left in it.
+      if (removeDirectory(path)) return;
       const home = homeOf(path);
       // Read again: a fork may have been missed.
       for (let round = 0; round < RELEASE_ROUNDS; round++) {
@@ -124,29 +137,27 @@ const below = (path: string): string[] =>
 
 /** Removes a cgroup, those below it first. One that holds a process stays. */
 function remove(path: string): void {
-  for (const each of [path, ...below(path)].toReversed()) attempt(() => rmdirSync(each));
+  for (const each of [path, ...below(path)].toReversed()) removeDirectory(each);
+}
+
+function removeDirectory(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Removes what runners that were killed, and daemons that outlived them, have left behind. */
 function sweep(home: string): void {
   for (const name of attempt(() => readdirSync(home)) ?? []) {
     const [, pid, start] = NAME.exec(`/${name}`) ?? [];
-    const maker = stat(Number(pid));
-    if (maker?.start !== Number(start) || maker.pid === process.pid) remove(`${home}/${name}`);
+    // The kernel's own files.
+    if (pid === undefined) continue;
+    const maker = { pid: Number(pid), start: Number(start), boot: bootId() };
+    if (maker.pid === process.pid || !isAlive(maker)) remove(`${home}/${name}`);
   }
-}
-
-/** The directory of the cgroup that we are in. */
-function ownCgroup(): string | undefined {
-  const [, own] = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup')) ?? [];
-  if (own === undefined) return undefined;
-  for (const { type, root, path } of mountsSeenBy('self')) {
-    if (type !== 'cgroup2') continue;
-    const prefix = root === '/' ? '' : root;
-    if (own === root || own.startsWith(`${prefix}/`))
-      return (path + own.slice(prefix.length)).replace(/\/$/, '');
-  }
-  return undefined;
 }
 
 const homeOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));

@@ -1,8 +1,11 @@
 // Plan to report: the only file that starts hooks and COMMAND, and imports execa. Prints nothing.
-import { isatty } from 'node:tty';
+
 import { processTag } from '../hooks/plan.ts';
 import { isDead } from '../system/descriptors.ts';
+import { elapsedMs } from '../system/machine.ts';
+import { isTerminal } from '../system/tty.ts';
 import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step, Trace } from '../types.ts';
+import { cgroupsReady } from './cgroup-home.ts';
 import { startDefect, startIn, startingIn } from './directory.ts';
 import { type Launch, launchWords } from './launch.ts';
 import type { OutputTail } from './output-tail.ts';
@@ -35,8 +38,9 @@ export async function execute(
   observer: Observer,
   tail?: OutputTail,
 ): Promise<Report> {
-  const dog = plan.steps.some(({ timeoutMs }) => timeoutMs !== undefined) ? watchdog() : undefined;
+  const dog = watchdog();
   const results: Result[] = [];
+  if (plan.steps.length > 0) await cgroupsReady();
   for (const planned of plan.steps) {
     if (cancellation.stop.aborted) break;
     const step = observer.starts(planned);
@@ -45,11 +49,12 @@ export async function execute(
       result = { step: planned, outcome: { kind: 'not-started', defect: step }, durationMs: 0, output: '' };
     } else {
       const traced = (trace: Trace): void => {
-        if (step.timeoutMs !== undefined) dog?.starts(trace, { ...step, timeoutMs: step.timeoutMs });
+        if (trace.leader !== null && step.timeoutMs !== undefined)
+          dog.starts({ trace, graceMs: step.graceMs }, step.timeoutMs);
         observer.traced(trace);
       };
       result = await run(step, setting, cancellation, traced, tail);
-      dog?.ended();
+      dog.ended();
     }
     results.push(result);
     observer.ended(result);
@@ -74,7 +79,7 @@ async function run(
   // operation: there the hook may ask through /dev/tty, and Ctrl-C and Ctrl-Z are for the whole foreground group. After the
   // operation it is more important that a terminal which goes away does not take the hook with it.
   const hasOwnGroup = !terminal.isThere || state === 'post' || state === 'error';
-  const startedMs = performance.now();
+  const startedMs = elapsedMs();
   const hook = [step.hook.path, ...step.args] as const;
   // Without /proc, the bytes of what is not UTF-8 are not known.
   const { words, env } = carryRawWords(hook, step.env, readRawWords) ?? { words: hook, env: step.env };
@@ -95,7 +100,6 @@ async function run(
     { hasOwnGroup, tag: processTag(step) },
     traced,
   );
-  const ending = new AbortController();
   const stopped = Promise.withResolvers<Outcome>();
   let isStopping = false;
   const stopWith = (reason: Outcome, signal: NodeJS.Signals | undefined): void => {
@@ -111,19 +115,19 @@ async function run(
     const signal: NodeJS.Signals = stop.reason;
     stopWith({ kind: 'interrupted', signal }, !hasOwnGroup && terminal.sent(signal) ? undefined : signal);
   };
-  stop.addEventListener('abort', interrupt, { signal: ending.signal });
+  stop.addEventListener('abort', interrupt);
   if (stop.aborted) interrupt();
   const ended = child.then(({ exitCode, signal, code }) => outcome(exitCode, signal, code, step.cwd));
   const first = await Promise.race([ended, stopped.promise]);
   // Killed by somebody else: what the hook had started is work that was cut off, and nobody waits for it.
   if (first.kind === 'killed') stopWith(first, 'SIGTERM');
   clearTimeout(timer);
-  ending.abort();
+  stop.removeEventListener('abort', interrupt);
   // The first process may have ended before its descendants; or not at all, if it cannot be killed: then it is not waited for.
   const last = isStopping ? await stopped.promise : first;
   child.nodeChildProcess.unref();
   release();
-  const durationMs = performance.now() - startedMs;
+  const durationMs = elapsedMs() - startedMs;
   return { step, outcome: last, durationMs, output: tail?.take() ?? '' };
 }
 
@@ -139,10 +143,12 @@ function streams(
   // execa takes every descriptor, and has types for the standard ones alone.
   const error = (stderr ?? output(2)) as Output;
   if (streams === 'inherited') return ['inherit', output(1), error];
-  return [isatty(0) ? 'inherit' : 'ignore', output(2), error];
+  return [isTerminal(0) ? 'inherit' : 'ignore', output(2), error];
 }
 
 export interface CommandSetting extends Launch {
+  /** Undefined for no limit. */
+  readonly timeoutMs: number | undefined;
   readonly graceMs: number;
   readonly traced: Observer['traced'];
   /** Is given what passes a signal on: one that ends us to all that the command started, another to its first process. */
@@ -181,8 +187,21 @@ export async function command(
     else if (ending === undefined) ending = endWith(signal);
     else if (signal === 'SIGINT') hurry.abort();
   });
-  const { exitCode, signal, code } = await child;
-  const ended = outcome(exitCode, signal, code, cwd);
+  // Not waited for if it cannot be killed.
+  const late = Promise.withResolvers<Outcome>();
+  const { timeoutMs } = setting;
+  let isLate = false;
+  const expire = (afterMs: number): void => {
+    isLate = true;
+    ending ??= endWith('SIGTERM');
+    ending.then(() => late.resolve({ kind: 'timed-out', afterMs }), late.reject);
+  };
+  const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs, timeoutMs);
+  const first = child.then(({ exitCode, signal, code }) =>
+    isLate ? late.promise : outcome(exitCode, signal, code, cwd),
+  );
+  const ended = await Promise.race([first, late.promise]);
+  clearTimeout(timer);
   if (ended.kind !== 'succeeded') ending ??= endWith('SIGTERM');
   await ending;
   release();

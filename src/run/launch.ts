@@ -39,11 +39,18 @@ function setBy(options: readonly string[]): string[] {
 /** Below this Node.js itself would run out of descriptors. */
 const FEWEST_FILES = 128;
 
+let restored: Promise<void> | undefined;
+
 /**
  * Node.js raises the soft limit of open files to the hard one at its start (getrlimit(2)). Takes it back to the caller's, which is the
- * parent's as a rule: hooks inherit it, and old daemons close every descriptor up to it.
+ * parent's as a rule: hooks inherit it, and old daemons close every descriptor up to it. Resolves when that is done, once for all.
  */
-export async function restoreOpenFilesLimit(): Promise<void> {
+export function restoreOpenFilesLimit(): Promise<void> {
+  restored ??= restore();
+  return restored;
+}
+
+async function restore(): Promise<void> {
   const [ours, theirs] = [softLimit('self'), softLimit(String(process.ppid))];
   if (ours === undefined || theirs === undefined || theirs >= ours) return;
   const limit = `--nofile=${Math.max(theirs, FEWEST_FILES)}:`;

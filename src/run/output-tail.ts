@@ -1,5 +1,5 @@
 // What hooks write to standard error: passed through as it comes, and the end of it kept, to be told again with their failure.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readSync, unlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { escapeControls } from '../cli/text.ts';
@@ -22,11 +22,19 @@ export interface OutputTail {
  * Undefined if there can be none. A FIFO without a name, since what Node.js makes of `pipe` is a socket: a hook that writes to /dev/stderr
  * could not open that (unix(7), ENXIO). It has the name `path` until it is open. `pass` gets all that is written.
  */
-export function openOutputTail(path: string, pass: (data: Buffer) => void): OutputTail | undefined {
+export async function openOutputTail(
+  path: string,
+  pass: (data: Buffer) => void,
+): Promise<OutputTail | undefined> {
   const mkfifo = findHelper('mkfifo');
   if (mkfifo === undefined) return undefined;
   attempt(() => unlinkSync(path));
-  spawnSync(mkfifo, ['-m', '600', path], { cwd: '/', env: HELPER_ENV, stdio: 'ignore' });
+  await new Promise<unknown>(resolve => {
+    const options = { cwd: '/', env: HELPER_ENV, stdio: 'ignore' } as const;
+    const child = attempt(() => spawn(mkfifo, ['-m', '600', path], options));
+    if (child === undefined) resolve(undefined);
+    child?.on('error', resolve).on('exit', resolve);
+  });
   const { O_RDONLY, O_WRONLY, O_NONBLOCK, O_NOFOLLOW } = constants;
   const reader = attempt(() => openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
   const writer = reader === undefined ? undefined : attempt(() => openSync(path, O_WRONLY | O_NOFOLLOW));

@@ -4,6 +4,7 @@ import {
   describeInterruption,
   describeProgress,
   describeResult,
+  describeRunning,
   describeStart,
   describeWarning,
   type Message,
@@ -13,6 +14,7 @@ import type { Plan, Report, State } from '../types.ts';
 import { execute, type Observer, type Setting } from './execute.ts';
 import { restoreOpenFilesLimit } from './launch.ts';
 import type { OutputTail } from './output-tail.ts';
+import { startProgress } from './progress.ts';
 import { cancelOnSignal, type Reaction, type Signals } from './signals.ts';
 
 export interface Stagehands {
@@ -24,9 +26,11 @@ export interface Stagehands {
   readonly callerGone?: AbortSignal;
   /** Whether the caller prints the first error itself, since it gets it as an answer. */
   readonly isAnswered?: () => boolean;
-  /** Opens what keeps the end of the hooks' standard error; at most once, before the first hook. */
-  readonly openTail?: () => OutputTail | undefined;
+  /** Opens what keeps the end of the hooks' standard error, if that was not done yet. */
+  readonly openTail?: () => Promise<OutputTail | undefined>;
   readonly verbose: boolean;
+  /** Whether a terminal shows which hook runs. Not that of tklbam: it logs what is there. */
+  readonly showsProgress?: true;
   readonly tell: (line: string) => void;
   readonly tellError: (line: string) => void;
 }
@@ -34,8 +38,6 @@ export interface Stagehands {
 /** Makes the function that runs plans. */
 export function performer(hands: Stagehands): (plan: Plan, observer: Observer) => Promise<Report> {
   const { setting, signals, verbose, tell, tellError } = hands;
-  let limits: Promise<void> | undefined;
-  let tail: OutputTail | undefined;
   return async (plan, observer) => {
     const { state } = plan.event;
     let hasFailed = false;
@@ -44,15 +46,20 @@ export function performer(hands: Stagehands): (plan: Plan, observer: Observer) =
       if (message.kind === 'error') hasFailed = true;
       if (!isToldByCaller) (message.kind === 'error' ? tellError : tell)(messageLine(message));
     };
-    for (const warning of plan.warnings) tell(describeWarning(warning));
+    for (const warning of plan.warnings) tell(`tklbam-hooks: ${describeWarning(warning)}`);
+    let endProgress: (() => void) | undefined;
     const watched: Observer = {
       starts: planned => {
         const step = observer.starts(planned);
-        if (verbose && !('kind' in step)) tell(describeStart(step.hook, plan.event));
+        if ('kind' in step) return step;
+        if (verbose) tell(describeStart(step.hook, plan.event));
+        if (hands.showsProgress)
+          endProgress = startProgress(describeRunning(step.hook, plan.event), setting.terminal);
         return step;
       },
       traced: observer.traced,
       ended: result => {
+        endProgress?.();
         if (verbose) tell(describeProgress(result));
         const message = describeResult(plan, result);
         if (message !== undefined) say(message);
@@ -70,13 +77,12 @@ export function performer(hands: Stagehands): (plan: Plan, observer: Observer) =
         if (gone?.aborted) terminate();
         else gone?.addEventListener('abort', terminate, { once: true, signal: stopWaiting.signal });
         try {
-          if (plan.steps.length > 0) {
-            limits ??= restoreOpenFilesLimit();
-            tail ??= hands.openTail?.();
-          }
-          await limits;
+          const hasSteps = plan.steps.length > 0;
+          if (hasSteps) await restoreOpenFilesLimit();
+          const tail = hasSteps ? await hands.openTail?.() : undefined;
           return await execute(plan, setting, cancellation, watched, tail);
         } finally {
+          endProgress?.();
           stopWaiting.abort();
         }
       },

@@ -1,7 +1,7 @@
 // All that a hook or a command started: found, and ended.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isObject, isStrings } from '../system/json.ts';
-import { bootId } from '../system/machine.ts';
+import { bootId, elapsedMs } from '../system/machine.ts';
 import {
   addDescendants,
   lineage,
@@ -197,9 +197,9 @@ function tagFinder(
     };
     const found = own.length === 0 ? [] : await ask(own, OWN_MS);
     if (others.length === 0 || patienceMs <= 0) return found;
-    const since = performance.now();
+    const since = elapsedMs();
     const more = await ask(others, patienceMs);
-    patienceMs -= performance.now() - since;
+    patienceMs -= elapsedMs() - since;
     return [...found, ...more];
   };
 }
@@ -222,15 +222,15 @@ export async function end(
   // A stopped process acts on TERM only when it is continued.
   await signal(...(first === undefined ? [] : [first]), 'SIGCONT');
   // By uptime, not by the clock, which hooks set.
-  const deadline = performance.now() + graceMs;
-  while (performance.now() < deadline && !hurry.aborted) {
-    const lookedAt = performance.now();
+  const deadline = elapsedMs() + graceMs;
+  while (elapsedMs() < deadline && !hurry.aborted) {
+    const lookedAt = elapsedMs();
     if (await isEmpty()) return;
     // With a hundred thousand processes on the machine a look takes long.
-    await sleep(Math.max(POLL_MS, performance.now() - lookedAt));
+    await sleep(Math.max(POLL_MS, elapsedMs() - lookedAt));
   }
-  const last = performance.now() + KILL_MS;
-  while (performance.now() < last && !(await isEmpty())) {
+  const last = elapsedMs() + KILL_MS;
+  while (elapsedMs() < last && !(await isEmpty())) {
     await signal('SIGKILL');
     await sleep(POLL_MS);
   }

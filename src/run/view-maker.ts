@@ -6,7 +6,7 @@ import { attempt, describeErrno, errnoOf } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
 import { type MountLine, mountsSeenBy } from '../system/mounts.ts';
 import { findHelper, HELPER_ENV } from '../system/which.ts';
-import type { ViewEntry, ViewMount } from '../types.ts';
+import type { Environment, ViewEntry, ViewMount } from '../types.ts';
 import { faultOf, planView, type ViewFault, type ViewStep } from './view-plan.ts';
 
 /** What the maker says: where the snapshots are, or why they are not. */
@@ -127,12 +127,15 @@ function passThrough(
     : faultOf(asked, error, 'leave it out');
 }
 
+/** Since util-linux 2.39, mount(8) would call move_mount(2), which follows no link at the end of a path, nor those of /proc/self/fd. */
+const MOUNT_ENV: Environment = { ...HELPER_ENV, LIBMOUNT_FORCE_MOUNT2: 'always' };
+
 /** Why it could not be done, as mount(8) says it; descriptors are 3 and 4 there. */
 function mount(words: readonly string[], descriptors: readonly number[], path: string): string | undefined {
   const { status, stderr, error } = spawnSync(
     findHelper('mount') ?? '',
     ['--no-mtab', '--no-canonicalize', ...words],
-    { cwd: '/', env: HELPER_ENV, encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe', ...descriptors] },
+    { cwd: '/', env: MOUNT_ENV, encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe', ...descriptors] },
   );
   if (status === 0) return undefined;
   const said = (stderr ?? '').split('\n').find(line => line.trim() !== '');

@@ -3,9 +3,6 @@ import { escapeControls } from '../cli/text.ts';
 import { decodeOctal } from '../system/mounts.ts';
 import type { Sight, ViewEntry } from '../types.ts';
 
-/** The word by which the program is asked to make a view. */
-export const MAKE_VIEW = 'tklbam-hooks-view';
-
 /** What is wrong with what a hook asked for: a line that names it, with the remedy. */
 export interface ViewFault {
   /** File name of the hook. */

@@ -10,9 +10,10 @@ import { processes, type Stat, send, stat } from '../system/proc.ts';
 import { ownWords } from '../system/self.ts';
 import { findHelper, HELPER_ENV } from '../system/which.ts';
 import type { ViewEntry, ViewMount } from '../types.ts';
+import { MAKE_VIEW } from './errands.ts';
 import { end, type Tree } from './process-tree.ts';
 import type { Made } from './view-maker.ts';
-import { MAKE_VIEW, type ViewFault } from './view-plan.ts';
+import type { ViewFault } from './view-plan.ts';
 
 export interface View {
   /** What setns(2) and nsenter(1) take, until it is closed. */
@@ -46,6 +47,10 @@ export async function openView(entries: readonly ViewEntry[], stage: string): Pr
     maker.stdout.on('close', () => resolve(text));
     maker.on('error', () => resolve(text));
   });
+  const ended = new Promise<void>(resolve => {
+    maker.on('exit', () => resolve());
+    maker.on('error', () => resolve());
+  });
   // It may be gone.
   maker.stdin.on('error', () => {});
   try {
@@ -59,9 +64,9 @@ export async function openView(entries: readonly ViewEntry[], stage: string): Pr
     const path = `/proc/${process.pid}/fd/${fd}`;
     return { path, mounts: made.mounts, close: () => closeSync(fd) };
   } finally {
-    // Then it ends.
+    // Then it ends; until it has, it would be found to live there.
     maker.stdin.end();
-    maker.unref();
+    await ended;
   }
 }
 

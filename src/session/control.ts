@@ -1,6 +1,6 @@
-// The guardian's half of the control socket: lines of JSON in, a line of JSON out for each. PROTOCOL in tklbam-hooks(8) has it for callers.
+// The guardian's half of the control socket: lines of JSON in, a line of JSON out for each. tklbam-hooks-protocol(7) has it for callers.
 import { fstatSync, statSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { escapeControls } from '../cli/text.ts';
 import { UsageError } from '../cli/usage-error.ts';
 import { resultEntry } from '../report/messages.ts';
@@ -28,16 +28,22 @@ export interface Control {
   readonly close: () => Promise<void>;
 }
 
-/** Throws UsageError for a descriptor that is no such socket. */
-export function openControl(fd: number): Control {
+/** What an option names. Throws UsageError for a descriptor that is no connected stream socket. */
+export function openSocket(option: string, fd: number): Socket {
   if (isInherited(fd)) {
     throw new UsageError(
-      `--control ${fd} would be inherited by hooks: pass a descriptor below 16, or set close-on-exec`,
+      `${option} ${fd} would be inherited by hooks: pass a descriptor below 16, or set close-on-exec`,
     );
   }
   const socket = attempt(() => (fstatSync(fd).isSocket() ? new Socket({ fd }) : undefined));
-  if (socket === undefined) throw new UsageError(`--control ${fd} is not a connected stream socket`);
+  if (socket === undefined) throw new UsageError(`${option} ${fd} is not a connected stream socket`);
+  return socket;
+}
 
+/** Of a descriptor, or of the name of an abstract socket. Throws UsageError for a descriptor that is no connected stream socket. */
+export function openControl(address: number | string): Control {
+  const socket =
+    typeof address === 'number' ? openSocket('--control', address) : connect({ path: `\0${address}` });
   const gone = new AbortController();
   const lines: { readonly demand: Demand | string; readonly bytes: number }[] = [];
   let parts: Buffer[] = [];

@@ -17,6 +17,8 @@ import type { Log } from './log.ts';
 
 /** Side effects that a session needs, injected. */
 export interface SessionDeps {
+  /** Hooks are about to be loaded and run: begins with what takes others time. */
+  readonly prepare: () => void;
   readonly loadHooks: (settings: HookSettings) => Promise<LoadedHooks>;
   /** Runs a plan, and tells of each failure. */
   readonly perform: (plan: Plan, observer: Observer) => Promise<Report>;

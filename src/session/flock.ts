@@ -30,42 +30,86 @@ export interface Lock {
   readonly close: () => void;
 }
 
-/** flock(1) of util-linux, which is essential in Debian. */
-
 /** Where the records of sessions are, below the state directory. Dumps beside it are to be backed up, and it is not. */
 export const sessionsDirectory = (stateDirectory: string): string => `${stateDirectory}/sessions`;
 
 const lockPath = (directory: string, operation: Operation): string =>
   `${sessionsDirectory(directory)}/${operation}.lock`;
 
-/**
- * Undefined if another process has it for so many seconds. It is a flock(2), which the kernel takes back however its holder ends; hooks
- * do not inherit it. Node.js has no call for it; but a lock belongs to the open file, and so flock(1) can take it for us on a descriptor
- * that it inherits. Throws the error of a system call, or that flock(1) cannot be run.
- */
+/** As `lockInTurn` for one; undefined if another process has it. */
 export function lock(
   stateDirectory: string,
   operation: Operation,
   purpose: Purpose,
   waitSeconds: number,
 ): Lock | undefined {
-  const flock = findHelper('flock');
-  if (flock === undefined) throw new Error('there is no flock(1) that root alone can write to');
+  return lockInTurn(stateDirectory, [operation], purpose, waitSeconds)[0];
+}
+
+/**
+ * The locks of operations, one after the other, as far as no other process has one for so many seconds. Throws the error of a system call, or
+ * that flock(1) cannot be run. Hooks do not inherit them.
+ */
+export function lockInTurn(
+  stateDirectory: string,
+  operations: readonly Operation[],
+  purpose: Purpose,
+  waitSeconds: number,
+): readonly Lock[] {
   makeDirectories(stateDirectory);
-  const path = lockPath(stateDirectory, operation);
-  for (let kills = 0; ; ) {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    const { status, signal, error } = spawnSync(flock, ['--wait', String(waitSeconds), '3'], {
-      env: {},
-      stdio: ['ignore', 'ignore', 'ignore', fd],
-    });
-    if (status === 0 && isStill(fd, path)) return holder(path, fd, purpose);
-    closeSync(fd);
-    if (status === 1) return undefined;
-    // flock(1) died of a signal to our whole process group. It is delivered to us too, and acted upon once we have the lock.
-    if (signal !== null && ++kills < 3) continue;
-    if (status !== 0) throw error ?? new Error(`${flock} ended with ${signal ?? `status ${status}`}`);
+  const paths = operations.map(operation => lockPath(stateDirectory, operation));
+  for (;;) {
+    const files: { readonly path: string; readonly fd: number }[] = [];
+    let taken: typeof files = [];
+    try {
+      const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+      for (const path of paths)
+        files.push({ path, fd: openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600) });
+      const fds = files.map(({ fd }) => fd);
+      const locked = files.slice(0, flock(fds, waitSeconds));
+      if (locked.every(({ path, fd }) => isStill(fd, path))) taken = locked;
+      if (taken.length > 0 || locked.length === 0)
+        return taken.map(({ path, fd }) => holder(path, fd, purpose));
+    } finally {
+      for (const each of files) if (!taken.includes(each)) closeSync(each.fd);
+    }
   }
+}
+
+/**
+ * Locks open files, until they are closed, one after the other, as far as no other process has one for so many seconds; returns how many. It is
+ * a flock(2), which the kernel takes back however its holder ends. Node.js has no call for it; but a lock belongs to the open file, and so
+ * flock(1) can take it for us on a descriptor that it inherits. A shell starts several in less time than we do. Throws if that cannot be run.
+ */
+export function flock(fds: readonly number[], waitSeconds: number): number {
+  const program = believed('flock');
+  const options = ['--wait', String(waitSeconds), '--conflict-exit-code'];
+  // Where it is for the child; the exit status says of which one another process has it.
+  const first = 3;
+  const all = fds.map((_, index) => `"$@" ${first + index} ${first + index}`).join(' && exec ');
+  const [file, args]: [string, string[]] =
+    fds.length === 1
+      ? [program, [...options, String(first), String(first)]]
+      : [believed('sh'), ['-c', all, 'sh', program, ...options]];
+  for (let kills = 0; ; kills++) {
+    const { status, signal, error } = spawnSync(file, args, {
+      env: {},
+      stdio: ['ignore', 'ignore', 'ignore', ...fds],
+    });
+    if (status === 0) return fds.length;
+    const place = (status ?? 0) - first;
+    if (place >= 0 && place < fds.length) return place;
+    // It died of a signal to our whole process group, which is delivered to us too, and acted upon once we have the lock.
+    const isKilled = signal !== null || (status ?? 0) > 128;
+    if (!isKilled || kills === 2)
+      throw error ?? new Error(`${program} ended with ${signal ?? `status ${status}`}`);
+  }
+}
+
+function believed(name: string): string {
+  const program = findHelper(name);
+  if (program === undefined) throw new Error(`there is no ${name}(1) that root alone can write to`);
+  return program;
 }
 
 /** What its holder does; undefined if nobody says so. */
@@ -79,9 +123,10 @@ const CACHE_TAG = `Signature: 8a477f597d28d172789f06886806bc55
 
 /** Makes the state directory, not its parents: Node.js' recursive mkdir tries for ever below /proc. */
 function makeDirectories(stateDirectory: string): void {
-  makeDirectory(stateDirectory);
+  // What monitoring may read is in it; all else has a directory of its own there, or is root's to read.
+  makeDirectory(stateDirectory, 0o711);
   const sessions = sessionsDirectory(stateDirectory);
-  if (!makeDirectory(sessions)) return;
+  if (!makeDirectory(sessions, 0o700)) return;
   attempt(() => {
     const fd = openSync(`${sessions}/CACHEDIR.TAG`, 'wx', 0o600);
     writeSync(fd, CACHE_TAG);
@@ -90,9 +135,9 @@ function makeDirectories(stateDirectory: string): void {
 }
 
 /** Makes a directory; whether it was not there. */
-function makeDirectory(path: string): boolean {
+function makeDirectory(path: string, mode: number): boolean {
   try {
-    mkdirSync(path, { mode: 0o700 });
+    mkdirSync(path, { mode });
     return true;
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;

@@ -1,13 +1,17 @@
 // The one writer of a session's record, under the lock of its operation.
 import { describeErrno, errnoOf } from '../system/errno.ts';
-import type { Operation, SessionRecord } from '../types.ts';
+import type { Operation, SessionRecord, StartedHook } from '../types.ts';
 import type { Lock } from './flock.ts';
-import { owing, save } from './session-file.ts';
+import { type FileIdentity, owing, save, update } from './session-file.ts';
 
 export interface Ledger {
   readonly record: () => SessionRecord;
   /** Throws the error of a system call; the record is then as it was. */
   readonly save: (next: SessionRecord) => void;
+  /** Saves what is now known of one of its hooks, or that there is another. Throws as `save`. */
+  readonly update: (hook: StartedHook) => void;
+  /** As `update`, if that can be done. */
+  readonly tryUpdate: (hook: StartedHook) => void;
   /** Saves it if that can be done: what is on disk otherwise is older, and hooks would be told once more. */
   readonly trySave: (next: SessionRecord) => void;
   /** Says what is running, a hook or a command; undefined when it has ended. */
@@ -25,14 +29,27 @@ export function openLedger(
   tell: (line: string) => void,
 ): Ledger {
   let record = first;
-  const write = (sessions: readonly SessionRecord[]): void => save(stateDirectory, operation, sessions);
-  const attemptTo = (what: string, rest: string, sessions: readonly SessionRecord[]): void => {
+  /** The file, as long as it has all that was to be saved. */
+  let whole: FileIdentity | undefined;
+  const write = (sessions: readonly SessionRecord[]): void => {
+    whole = undefined;
+    whole = save(stateDirectory, operation, sessions);
+  };
+  const add = (next: SessionRecord, hook: StartedHook): void => {
+    const file = whole;
+    whole = undefined;
+    if (file !== undefined && update(stateDirectory, operation, file, next.session, hook)) whole = file;
+    else write([...others, next]);
+  };
+  const told = new Set<string>();
+  const attemptTo = (what: string, rest: string, work: () => void): void => {
     try {
-      write(sessions);
+      work();
     } catch (error) {
-      tell(
-        `tklbam-hooks: cannot ${what} the record of the session: ${describeErrno(errnoOf(error))}, ${rest}`,
-      );
+      const line = `tklbam-hooks: cannot ${what} the record of the session: ${describeErrno(errnoOf(error))}, ${rest}`;
+      // Of each hook again, on a full disk.
+      if (!told.has(line)) tell(line);
+      told.add(line);
     }
   };
   return {
@@ -41,16 +58,33 @@ export function openLedger(
       write([...others, next]);
       record = next;
     },
+    update: hook => {
+      const next = withHook(record, hook);
+      add(next, hook);
+      record = next;
+    },
+    tryUpdate: hook => {
+      record = withHook(record, hook);
+      attemptTo('bring up to date', 'going on', () => add(record, hook));
+    },
     trySave: next => {
       record = next;
-      attemptTo('bring up to date', 'going on', [...others, record]);
+      attemptTo('bring up to date', 'going on', () => write([...others, next]));
     },
     note: lock.note,
     end: hasSucceeded => {
       const rest =
         hasSucceeded || owing(record).length === 0 ? others : [...others, { ...record, isOver: true }];
       const what = rest === others ? 'remove' : 'bring up to date';
-      attemptTo(what, "its hooks will be told 'error' once more (tklbam-hooks recover)", rest);
+      attemptTo(what, "its hooks will be told 'error' once more (tklbam-hooks recover)", () => write(rest));
     },
   };
+}
+
+function withHook(record: SessionRecord, hook: StartedHook): SessionRecord {
+  const isNew = record.started.every(({ path }) => path !== hook.path);
+  const started = isNew
+    ? [...record.started, hook]
+    : record.started.map(each => (each.path === hook.path ? hook : each));
+  return { ...record, started };
 }

@@ -17,7 +17,9 @@ import type {
   Plan,
   Report,
   Result,
+  ResultEntry,
   SessionEntry,
+  SessionOutcome,
   SessionRecord,
   Step,
   Trouble,
@@ -30,13 +32,20 @@ import { owing, pending } from './session-file.ts';
 export interface Failed extends Trouble, HookSettings {
   readonly operation: Operation;
   readonly session: string;
+  readonly name: string;
 }
 
 /**
  * Tells `error` to each hook that the session owes it, the last one that was started first. One that is ended by SIGTERM is told once more:
- * `systemctl stop` of the unit that we are in sends that to it and to us, once, and then leaves time. Resolves to the report.
+ * `systemctl stop` of the unit that we are in sends that to it and to us, once, and then leaves time. `scratch` is as `scratchEnv` has it.
+ * Resolves to the report.
  */
-export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps): Promise<Report> {
+export async function notify(
+  ledger: Ledger,
+  env: Environment,
+  deps: SessionDeps,
+  scratch: Environment,
+): Promise<Report> {
   const record = ledger.record();
   const paths = pending(record).map(({ path }) => path);
   const { whole, loaded } = await planError(
@@ -46,7 +55,7 @@ export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps
       keyrings: record.keyrings ?? undefined,
       timeoutMs: record.timeoutMs ?? undefined,
     },
-    { ...env, ...record.carriedEnv },
+    { ...env, ...record.carriedEnv, ...scratch },
     deps,
   );
   for (const path of paths) {
@@ -74,16 +83,10 @@ export async function notify(ledger: Ledger, env: Environment, deps: SessionDeps
       return;
     }
     const counts = kind !== 'succeeded' && kind !== 'not-started' && !isGoingDown;
-    const started = ledger
-      .record()
-      .started.map(each =>
-        each.path === path
-          ? { ...each, isSettled: kind === 'succeeded', attempts: each.attempts + (counts ? 1 : 0) }
-          : each,
-      );
-    const attempts = started.find(each => each.path === path)?.attempts ?? 0;
+    const before = ledger.record().started.find(each => each.path === path)?.attempts ?? 0;
+    const attempts = before + (counts ? 1 : 0);
     if (kind !== 'succeeded') deps.tell(describeNotification(result, attempts, isGoingDown));
-    ledger.trySave({ ...ledger.record(), started });
+    ledger.tryUpdate({ path, isSettled: kind === 'succeeded', attempts });
   };
   const tell = (to: readonly Step[], mayRetry: boolean): Promise<Report> =>
     deps.perform(
@@ -124,11 +127,12 @@ function tellFailure(result: Result, { tell }: SessionDeps): void {
 }
 
 async function planError(
-  { operation, session, error, failed, ...settings }: Failed,
+  { operation, session, name, error, failed, ...settings }: Failed,
   env: Environment,
   deps: SessionDeps,
 ): Promise<{ readonly whole: Plan; readonly loaded: LoadedHooks }> {
-  const theirs = { ...env, TKLBAM_HOOK_ERROR: error, TKLBAM_HOOK_FAILED: failed };
+  const trouble = { TKLBAM_HOOK_ERROR: error, TKLBAM_HOOK_FAILED: failed };
+  const theirs = { ...env, TKLBAM_HOOK_COMMAND: name, ...trouble };
   const loaded = await deps.loadHooks(settings);
   const event = { operation, state: 'error' } as const;
   // In the root directory: the backup's own may be gone with it, or be one that a hook is to unmount.
@@ -165,14 +169,22 @@ export function observe(
   };
 }
 
+/** Ends after which hooks may be owed `error`. */
+const OWES: readonly SessionOutcome[] = ['failed', 'put-off', 'owing'];
+
 /** The line of the log for a session's end. */
 export function sessionEntry(
-  record: Pick<SessionRecord, 'session' | 'operation' | 'since' | 'uptime' | 'guardian'>,
+  record: Pick<
+    SessionRecord,
+    'session' | 'operation' | 'name' | 'since' | 'uptime' | 'guardian' | 'started' | 'isTrial'
+  >,
   outcome: SessionEntry['outcome'],
   error: string | null,
   boot: string | null,
+  command?: ResultEntry,
 ): SessionEntry {
-  const { session, operation, since } = record;
+  const { session, operation, name, since } = record;
+  const owed = OWES.includes(outcome) ? owing(record).length : 0;
   const now = uptime();
   const isSameBoot = record.guardian.boot === boot && record.uptime !== null && now !== null;
   // The clock may have been set meanwhile, by a hook above all.
@@ -182,8 +194,12 @@ export function sessionEntry(
     time: since,
     session,
     operation,
+    name,
+    ...(record.isTrial && { trial: true }),
     outcome,
     error,
+    ...(owed > 0 && { owed }),
+    ...(command !== undefined && { command }),
     seconds: Math.max(0, Math.round(seconds)),
   };
 }

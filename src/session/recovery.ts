@@ -9,6 +9,7 @@ import type { SessionDeps } from './deps.ts';
 import { type Lock, lock } from './flock.ts';
 import { openLedger } from './ledger.ts';
 import { notify, sessionEntry, settledEntry } from './notify.ts';
+import { removeScratch, scratchEnv } from './scratch.ts';
 import {
   hasTraces,
   load,
@@ -63,11 +64,19 @@ export async function recover(
 ): Promise<Recovered> {
   let result = NOTHING;
   for (const operation of operations) {
-    if (!hasTraces(stateDirectory, operation) || isRunning(stateDirectory, operation, deps.uid)) continue;
-    const theirs = lock(stateDirectory, operation, 'recovery', deps.waitSeconds);
-    if (theirs === undefined) continue;
+    if (!hasTraces(stateDirectory, operation)) continue;
+    // What a hook starts again would be started in the middle of a session, of whatever operation.
+    const isHeld = findRunning(stateDirectory, deps.uid) !== undefined;
+    const theirs = isHeld ? undefined : lock(stateDirectory, operation, 'recovery', deps.waitSeconds);
+    if (theirs === undefined) {
+      result = { ...result, owes: result.owes || isOwing(load(stateDirectory, operation, deps.uid)) };
+      continue;
+    }
     try {
       const { owes, interruption } = await recoverLocked(theirs, stateDirectory, operation, env, deps);
+      removeScratch(stateDirectory, deps.uid, deps.tell);
+      // Once more: mkfifo(1) may have outlived the one who was killed while it ran.
+      removeUnsaved(stateDirectory, operation);
       result = { owes: result.owes || owes, interruption: result.interruption ?? interruption };
     } finally {
       theirs.close();
@@ -77,11 +86,19 @@ export async function recover(
   return result;
 }
 
-const isRunning = (stateDirectory: string, operation: Operation, uid: number): boolean =>
-  findRunning(load(stateDirectory, operation, uid)) !== undefined ||
-  findRunningOld(stateDirectory, operation, uid) !== undefined;
+const isOwing = (found: SessionFile): boolean =>
+  found.kind === 'sessions' && found.sessions.some(each => each.isOver && owing(each).length > 0);
 
-const findRunning = (found: SessionFile): SessionRecord | undefined =>
+/** The session that runs, of whatever operation and version. */
+export function findRunning(stateDirectory: string, uid: number): SessionRecord | undefined {
+  for (const each of OPERATIONS) {
+    const found = running(load(stateDirectory, each, uid)) ?? findRunningOld(stateDirectory, each, uid);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const running = (found: SessionFile): SessionRecord | undefined =>
   found.kind === 'sessions' ? found.sessions.find(each => !each.isOver && isAlive(each.guardian)) : undefined;
 
 /** The session of a version before 1.2.0 that was running when the package was upgraded: our lock says nothing of it. */
@@ -89,7 +106,7 @@ export const findRunningOld = (
   stateDirectory: string,
   operation: Operation,
   uid: number,
-): SessionRecord | undefined => findRunning(loadOld(stateDirectory, operation, uid));
+): SessionRecord | undefined => running(loadOld(stateDirectory, operation, uid));
 
 /** Gives up what is owed. Returns the sessions that owed it, or undefined if one of them runs. */
 export function forget(
@@ -105,6 +122,7 @@ export function forget(
     const sessions = takeOver(stateDirectory, operation, deps);
     for (const each of sessions) deps.log.write(sessionEntry(each, 'forgotten', each.error, bootId()));
     save(stateDirectory, operation, []);
+    removeScratch(stateDirectory, deps.uid, deps.tell);
     return sessions;
   } finally {
     removeUnsaved(stateDirectory, operation);
@@ -143,11 +161,11 @@ export async function recoverLocked(
           `tklbam-hooks: the ${operation} of ${localTime(found.since)} failed, and is still owed: telling its hooks`,
         );
       }
-      const report = await notify(ledger, env, deps);
+      const report = await notify(ledger, env, deps, scratchEnv(stateDirectory, record.session));
       interruption = report.interruption;
       const entry = found.isOver
         ? settledEntry(ledger.record(), bootId())
-        : sessionEntry(record, 'failed', record.error, bootId());
+        : sessionEntry(ledger.record(), 'failed', record.error, bootId());
       if (entry !== undefined && interruption === undefined) deps.log.write(entry);
     }
     if (interruption === undefined) ledger.end(false);

@@ -12,11 +12,11 @@ import {
   statSync,
   unlinkSync,
 } from 'node:fs';
-import { removeDurably, replaceDurably } from '../system/durable-file.ts';
+import { appendDurably, removeDurably, replaceDurably } from '../system/durable-file.ts';
 import { attempt, errnoOf } from '../system/errno.ts';
 import { isObject, isStrings } from '../system/json.ts';
 import { machineId } from '../system/machine.ts';
-import { stat } from '../system/proc.ts';
+import { isAlive, processId } from '../system/proc.ts';
 import { findRefusal, pathRefusal } from '../system/trust.ts';
 import type { Operation, Refusal, SessionFile, SessionRecord, StartedHook } from '../types.ts';
 import { sessionsDirectory } from './flock.ts';
@@ -32,7 +32,7 @@ export const pending = ({ started }: SessionRecord): StartedHook[] =>
   started.toReversed().filter(({ isSettled, attempts }) => !isSettled && attempts < MOST_ATTEMPTS);
 
 /** Who never heard `error` to a good end: those to be told, and those who failed it too often to be told again. */
-export const owing = ({ started }: SessionRecord): StartedHook[] =>
+export const owing = ({ started }: Pick<SessionRecord, 'started'>): StartedHook[] =>
   started.toReversed().filter(({ isSettled }) => !isSettled);
 
 export const recordPath = (stateDirectory: string, operation: Operation): string =>
@@ -46,11 +46,38 @@ export const oldRecordPath = (stateDirectory: string, operation: Operation): str
 export const refuseStateDirectory = (stateDirectory: string, uid: number): Refusal | undefined =>
   pathRefusal(sessionsDirectory(stateDirectory), uid);
 
-/** Throws the error of the system call that fails; what was saved before is then still there. None removes the file. */
-export function save(stateDirectory: string, operation: Operation, sessions: readonly SessionRecord[]): void {
+/**
+ * Throws the error of the system call that fails; what was saved before is then still there. None removes the file. Returns which file it
+ * is now.
+ */
+export function save(
+  stateDirectory: string,
+  operation: Operation,
+  sessions: readonly SessionRecord[],
+): FileIdentity | undefined {
   const path = recordPath(stateDirectory, operation);
-  if (sessions.length === 0) removeDurably(path);
-  else write(path, sessions);
+  if (sessions.length > 0) return write(path, sessions);
+  removeDurably(path);
+  return undefined;
+}
+
+/**
+ * Adds to a record what is now known of a hook of that session: a line behind it, since to write all of it anew would take ever longer, the
+ * more hooks there are. False if it is not that file: a restore may have removed it, or have put another one in its place. Throws the
+ * error of the system call that fails; the record is then as it was.
+ */
+export function update(
+  stateDirectory: string,
+  operation: Operation,
+  file: FileIdentity,
+  session: string,
+  started: StartedHook,
+): boolean {
+  const path = recordPath(stateDirectory, operation);
+  const found = attempt(() => lstatSync(path, { bigint: true }));
+  if (found === undefined || identify(found) !== file) return false;
+  appendDurably(path, `${JSON.stringify({ session, started })}\n`);
+  return true;
 }
 
 /** The file in which hooks of `pre` say what the operation is to see: TKLBAM_HOOK_VIEW. */
@@ -67,7 +94,7 @@ export function removeUnsaved(stateDirectory: string, operation: Operation): voi
   attempt(() => unlinkSync(viewPath(stateDirectory, operation)));
   for (const name of attempt(() => readdirSync(sessionsDirectory(stateDirectory))) ?? []) {
     const pid = Number(/^stderr-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
-    if (!Number.isNaN(pid) && stat(pid) === undefined)
+    if (!Number.isNaN(pid) && !isAlive(processId(pid)))
       attempt(() => unlinkSync(tailPath(stateDirectory, pid)));
   }
 }
@@ -138,11 +165,36 @@ function read(
     const stat = fstatSync(fd);
     const facts = { uid: stat.uid, mode: stat.mode & 0o7777 };
     if (!stat.isFile() || findRefusal(facts, [], uid) !== undefined) return { kind: 'unreadable' };
-    const found: unknown = attempt(() => JSON.parse(readFileSync(fd, 'utf8')));
-    return understood(found, fd);
+    return understood(
+      attempt(() => parseRecord(readFileSync(fd, 'utf8'))),
+      fd,
+    );
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * The record, with what was added to it later. What is behind the last line break was not written whole, and so nobody has acted upon it. Throws
+ * for what is no JSON. Pure.
+ */
+export function parseRecord(text: string): unknown {
+  const [first = '', ...rest] = text.split('\n');
+  const record: unknown = JSON.parse(first);
+  if (!isObject(record) || !Array.isArray(record.sessions)) return record;
+  const updates = rest.slice(0, -1).map((line): unknown => JSON.parse(line));
+  const sessions = record.sessions.map((each: unknown) =>
+    isObject(each) && Array.isArray(each.started)
+      ? { ...each, started: merge(each.started, updates, each.session) }
+      : each,
+  );
+  return { ...record, sessions };
+}
+
+function merge(started: readonly unknown[], updates: readonly unknown[], session: unknown): unknown[] {
+  const own = updates.flatMap(each => (isObject(each) && each.session === session ? [each.started] : []));
+  const keyed = [...started, ...own].map(each => [isObject(each) ? each.path : each, each] as const);
+  return [...new Map(keyed).values()];
 }
 
 interface Origin {
@@ -151,7 +203,7 @@ interface Origin {
 }
 
 /** Inode and time of birth (statx(2)), in ns since 1970; `0` where the file system has none. */
-type FileIdentity = string;
+export type FileIdentity = string;
 
 const identify = ({ ino, birthtimeNs }: BigIntStats): FileIdentity => `${ino} ${birthtimeNs}`;
 
@@ -192,6 +244,7 @@ export function understandOld(
   if (!isStrings(started) || !isStrings(told)) return { kind: 'unreadable' };
   const record = {
     ...rest,
+    name: isObject(rest.caller) ? rest.caller.name : undefined,
     uptime: null,
     command: null,
     carriedEnv: marks,
@@ -210,7 +263,7 @@ function isRecord(found: unknown): found is SessionRecord {
   const { session, operation, since, uptime, guardian, caller, state, sources, keyrings, timeoutMs } = found;
   const { carriedEnv, started, error, failed } = found;
   return (
-    [session, since].every(isLine) &&
+    [session, since, found.name].every(isLine) &&
     isText(failed) &&
     (operation === 'backup' || operation === 'restore') &&
     !Number.isNaN(Date.parse(String(since))) &&
@@ -233,6 +286,7 @@ function isRecord(found: unknown): found is SessionRecord {
     Array.isArray(started) &&
     started.every(isStarted) &&
     (error === null || isLine(error)) &&
+    (found.isTrial === undefined || found.isTrial === true) &&
     (found.view === undefined || (Array.isArray(found.view) && found.view.every(isViewMount))) &&
     typeof found.isOver === 'boolean'
   );
@@ -264,12 +318,13 @@ const isPath = (value: unknown): boolean =>
   typeof value === 'string' && value.startsWith('/') && !value.includes('\0');
 
 /** Writes the record anew, with its inode and time of birth, by which a copy is known, unless the file system has none. */
-function write(path: string, sessions: readonly SessionRecord[], isCopyTold = true): void {
+function write(path: string, sessions: readonly SessionRecord[], isCopyTold = true): FileIdentity {
   let file: FileIdentity | null = null;
   replaceDurably(path, fd => {
     if (isCopyTold) file = identify(fstatSync(fd, { bigint: true }));
     return `${JSON.stringify({ version: VERSION, machine: machineId(), file, sessions })}\n`;
   });
   // Where there is no statx(2), Node.js takes the time of the last change for that of birth, and the rename has set that.
-  if (file !== null && file !== identify(statSync(path, { bigint: true }))) write(path, sessions, false);
+  const here = identify(statSync(path, { bigint: true }));
+  return file === null || file === here ? here : write(path, sessions, false);
 }

@@ -1,34 +1,38 @@
 // One operation from `pre` to its end, as a state machine: idle, open (lock and record), closing (hooks are told `error`), over.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OPERATIONS } from '../cli/grammar.ts';
-import { escapeControls } from '../cli/text.ts';
+import { asName, escapeControls } from '../cli/text.ts';
 import { plan } from '../hooks/plan.ts';
-import { EX_TEMPFAIL, exitStatus, isDeferred } from '../report/exit-status.ts';
-import { findTrouble } from '../report/messages.ts';
+import { EX_TEMPFAIL, exitStatus, isDeferred, isFailure } from '../report/exit-status.ts';
+import { describeResult, describeWarning, findTrouble } from '../report/messages.ts';
 import {
   describeBug,
   describeChanges,
   describeHolder,
+  describeRunning,
   describeStateFault,
 } from '../report/session-messages.ts';
 import { describeRefusal } from '../report/verdicts.ts';
 import type { View } from '../run/view.ts';
 import { findViewFault, type ViewFault } from '../run/view-plan.ts';
 import { errnoOf } from '../system/errno.ts';
-import { bootId, uptime } from '../system/machine.ts';
+import { bootId, elapsedMs, uptime } from '../system/machine.ts';
 import type {
   Defect,
   Environment,
   Failure,
   HookEvent,
   LoadedHooks,
+  Operation,
   Plan,
   Report,
   Result,
+  ResultEntry,
   SessionOutcome,
   SessionRecord,
   SessionSettings,
   Sight,
+  StartedHook,
   State,
   Step,
   Trace,
@@ -36,10 +40,11 @@ import type {
   ViewEntry,
 } from '../types.ts';
 import type { SessionDeps } from './deps.ts';
-import { type Lock, lock, purposeOf, sessionsDirectory } from './flock.ts';
+import { type Lock, lock, lockInTurn, purposeOf, sessionsDirectory } from './flock.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { notify, notifyAlways, observe, sessionEntry } from './notify.ts';
-import { findRunningOld, recover, recoverLocked } from './recovery.ts';
+import { findRunning, findRunningOld, recoverLocked } from './recovery.ts';
+import { makeScratch, removeScratch, scratchEnv } from './scratch.ts';
 import { CARRIED, load, owing, refuseStateDirectory, removeUnsaved, viewPath } from './session-file.ts';
 import { type ViewRequests, viewRequests } from './view-requests.ts';
 
@@ -65,6 +70,8 @@ export interface Session {
   readonly turnAway: (error: string, env: Environment) => Promise<void>;
   /** The operation itself begins, by running this command. */
   readonly runs: (command: string) => void;
+  /** How that ended, and what of that is a warning. */
+  readonly ran: (command: ResultEntry, warning?: string) => void;
   /** The operation has failed: runs the hooks of `error`, unless no session has begun or it is over. */
   readonly fail: (error: string, more?: Environment) => Promise<void>;
   /** How what runs between the states is found; undefined when it has ended. */
@@ -78,9 +85,12 @@ type Phase =
       readonly kind: 'open';
       readonly stage: Stage;
       readonly env: Environment;
-      readonly lock: Lock;
+      readonly locks: Locks;
       readonly ledger: Ledger;
     };
+
+/** Those of both operations: what hooks of one start again, in the middle of the other, would spoil that. */
+type Locks = Readonly<Record<Operation, Lock>>;
 
 const STAGES: readonly Stage[] = ['pre', 'inspect', 'post'];
 
@@ -91,6 +101,9 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
   let phase: Phase = { kind: 'idle' };
   let planOfPre: Plan | undefined;
   let view: View | undefined;
+  let commanded: ResultEntry | undefined;
+  /** What was no reason to fail, a line each. */
+  const warnings = new Set<string>();
 
   const advance = async (
     stage: Stage,
@@ -108,7 +121,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       if ('error' in begun) {
         deps.tellTurnedAway(begun.error);
         await turnAway(first, begun, env);
-        return { status: 1, error: begun.error, results: [] };
+        return { status: begun.isBusy ? EX_TEMPFAIL : 1, error: begun.error, results: [] };
       }
       phase = { kind: 'open', stage, env, ...begun };
     }
@@ -120,7 +133,10 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       if (stage === 'post') await closeView();
       const asked =
         stage === 'pre' ? viewRequests(viewPath(stateDirectory, operation), operation, sight) : undefined;
-      const report = await runStage(stage, cwd, { ...env, ...asked?.env }, ledger, asked?.note);
+      const { name, session } = ledger.record();
+      const own = { TKLBAM_HOOK_COMMAND: name, ...scratchEnv(stateDirectory, session) };
+      const named = { ...env, ...asked?.env, ...own };
+      const report = await runStage(stage, cwd, named, ledger, asked?.note);
       const cause = findCause(report) ?? (await showView(asked?.entries() ?? [], sight, ledger));
       if (cause === undefined) {
         if (stage === 'post') await close(undefined, 'succeeded');
@@ -190,7 +206,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     const event: HookEvent = { operation, state: stage };
     const loaded = await deps.loadHooks(settings);
     const { session } = ledger.record();
-    const request = { ...settings, event, only: [], cwd };
+    const request = { ...settings, event, cwd };
     let whole = plan(request, loaded.listings, loaded.judged, env, session);
     if (stage === 'pre') planOfPre = whole;
     if (stage === 'post') {
@@ -204,9 +220,14 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
   /** Each hook is in the record before it starts. */
   const perform = (whole: Plan, ledger: Ledger, note: ViewRequests['note'] | undefined): Promise<Report> => {
     const results: Result[] = [];
+    for (const warning of whole.warnings) warnings.add(describeWarning(warning));
     const seen = observe(ledger.record(), deps, ledger.note, result => {
       results.push(result);
       note?.(result);
+      if (!isFailure(result)) {
+        const message = describeResult(whole, result);
+        if (message !== undefined) warnings.add(message.text);
+      }
       const { path } = result.step.hook;
       if (result.outcome.kind !== 'not-started' || !isNew) return;
       const started = ledger.record().started.filter(each => each.path !== path);
@@ -219,15 +240,16 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       starts: step => {
         const { path } = step.hook;
         const record = ledger.record();
-        const ready = seen.starts(withTrouble(step, { plan: whole, results, interruption: undefined }));
+        const ready = seen.starts(
+          withNews(step, { plan: whole, results, interruption: undefined }, [...warnings]),
+        );
         isNew = false;
         if (record.started.some(each => each.path === path)) return ready;
-        const started = [...record.started, { path, attempts: 0, isSettled: false }];
-        const next = { ...record, started };
+        const hook = { path, attempts: 0, isSettled: false };
         if (whole.stopAtFailure) {
-          const defect = saveOr(ledger, next);
+          const defect = updateOr(ledger, hook);
           if (defect !== undefined) return defect;
-        } else ledger.trySave(next);
+        } else ledger.tryUpdate(hook);
         isNew = true;
         return ready;
       },
@@ -237,7 +259,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
 
   const close = async (trouble: Trouble | undefined, outcome: SessionOutcome): Promise<void> => {
     if (phase.kind !== 'open') return;
-    const { ledger, lock, env } = phase;
+    const { ledger, locks, env } = phase;
     phase = { kind: 'closing' };
     const nothingRan = ledger.record().started.length === 0 && outcome === 'failed';
     try {
@@ -245,23 +267,27 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
         ledger.trySave({ ...ledger.record(), ...trouble, state: 'error' });
         if (deps.callerEnd() !== undefined) await deps.endCallers();
         await closeView();
-        await notify(ledger, env, deps);
+        await notify(ledger, env, deps, scratchEnv(stateDirectory, ledger.record().session));
       }
     } finally {
       phase = { kind: 'over' };
       const error = trouble?.error ?? null;
       // On disk before the record goes.
-      deps.log.write(sessionEntry(ledger.record(), nothingRan ? 'turned-away' : outcome, error, bootId()));
+      deps.log.write(
+        sessionEntry(ledger.record(), nothingRan ? 'turned-away' : outcome, error, bootId(), commanded),
+      );
       ledger.end(trouble === undefined);
       removeUnsaved(stateDirectory, operation);
-      lock.close();
+      removeScratch(stateDirectory, deps.uid, deps.tell);
+      closeAll(locks);
     }
   };
 
   const turnAway = async (record: SessionRecord, trouble: Trouble, env: Environment): Promise<void> => {
     phase = { kind: 'over' };
     deps.log.write(sessionEntry(record, 'turned-away', trouble.error, bootId()));
-    await notifyAlways({ ...settings, ...trouble, session: record.session }, env, deps);
+    const { session, name } = record;
+    await notifyAlways({ ...settings, ...trouble, session, name }, env, deps);
   };
 
   return {
@@ -277,6 +303,10 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
     runs: command => {
       if (phase.kind === 'open') phase.ledger.trySave({ ...phase.ledger.record(), command });
     },
+    ran: (command, warning) => {
+      commanded = command;
+      if (warning !== undefined) warnings.add(warning);
+    },
     fail: async (error, more = {}) => {
       if (phase.kind !== 'open') return;
       deps.tell(`tklbam-hooks: ${error}`);
@@ -287,17 +317,22 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
   };
 }
 
-/** Hooks of `post` that run after a failure are told of it. */
-function withTrouble(step: Step, report: Report): Step {
-  const trouble = report.plan.event.state === 'post' ? findTrouble(report) : undefined;
-  if (trouble === undefined) return step;
-  const env = { ...step.env, TKLBAM_HOOK_ERROR: trouble.error, TKLBAM_HOOK_FAILED: trouble.failed };
+/** Hooks of `post` are told of a failure before them, and of warnings. */
+function withNews(step: Step, report: Report, [warning, ...more]: readonly string[]): Step {
+  if (report.plan.event.state !== 'post') return step;
+  const trouble = findTrouble(report);
+  const rest = more.length === 0 ? '' : ` (and ${more.length} more)`;
+  const env = {
+    ...step.env,
+    ...(trouble && { TKLBAM_HOOK_ERROR: trouble.error, TKLBAM_HOOK_FAILED: trouble.failed }),
+    ...(warning !== undefined && { TKLBAM_HOOK_WARNING: `${warning}${rest}` }),
+  };
   return { ...step, env };
 }
 
-function saveOr(ledger: Ledger, next: SessionRecord): Defect | undefined {
+function updateOr(ledger: Ledger, hook: StartedHook): Defect | undefined {
   try {
-    ledger.save(next);
+    ledger.update(hook);
     return undefined;
   } catch (error) {
     return { kind: 'unrecorded', code: errnoOf(error) };
@@ -316,7 +351,7 @@ function findGone({ started }: SessionRecord, { steps }: Plan, { judged }: Loade
 }
 
 function newRecord(
-  { operation, sources, keyrings, timeoutMs }: SessionSettings,
+  { operation, name, sources, keyrings, timeoutMs, only }: SessionSettings,
   env: Environment,
   { self, caller }: SessionDeps,
 ): SessionRecord {
@@ -324,6 +359,7 @@ function newRecord(
   return {
     session: `${now.getTime().toString(36)}-${self.pid}`,
     operation,
+    name: name ?? asName(caller.name),
     since: now.toISOString(),
     uptime: uptime(),
     guardian: self,
@@ -334,6 +370,7 @@ function newRecord(
     keyrings: keyrings ?? null,
     timeoutMs: timeoutMs ?? null,
     carriedEnv: Object.fromEntries(CARRIED.flatMap(name => (env[name] ? [[name, env[name]]] : []))),
+    ...(only.length > 0 && { isTrial: true }),
     started: [],
     error: null,
     failed: '',
@@ -341,50 +378,58 @@ function newRecord(
   };
 }
 
-/** The lock and the record of a new session, when all that were cut off have been recovered; or why there is none. */
+/** Why there is no session. `isBusy`: another one has the machine, and it could begin later. */
+interface TurnedAway extends Trouble {
+  readonly isBusy: boolean;
+}
+
+/** The locks and the record of a new session, when all that were cut off have been recovered; or why there is none. */
 async function begin(
-  { operation, statePaths }: SessionSettings,
+  settings: SessionSettings,
   first: SessionRecord,
   env: Environment,
   deps: SessionDeps,
-): Promise<{ readonly lock: Lock; readonly ledger: Ledger } | Trouble> {
+): Promise<{ readonly locks: Locks; readonly ledger: Ledger } | TurnedAway> {
+  const { operation, statePaths } = settings;
   const { stateDirectory } = statePaths;
-  const trouble = (error: string): Trouble => ({ error, failed: '' });
-  let mine: Lock | undefined;
+  const trouble = (error: string, isBusy = false): TurnedAway => ({ error, failed: '', isBusy });
+  let mine: Locks | undefined;
   try {
     const refusal = refuseStateDirectory(stateDirectory, deps.uid);
     if (refusal !== undefined) {
       const { reason } = describeRefusal(refusal, undefined);
       return trouble(`cannot record the session in '${stateDirectory}': ${reason}, no hook was run`);
     }
-    mine = await waitForLock(stateDirectory, first, deps);
-    if (mine === undefined) {
+    const taken = await waitForLocks(settings, deps);
+    if ('isRecovery' in taken) {
       const interruption = deps.interruption() ?? deps.callerEnd();
       if (interruption !== undefined) return trouble(`${interruption}, no hook was run`);
-      const found = load(stateDirectory, operation, deps.uid);
-      const holder = found.kind === 'sessions' ? found.sessions.find(({ isOver }) => !isOver) : undefined;
-      return trouble(describeHolder(operation, holder));
+      return trouble(describeHolder(taken.holder), true);
     }
-    const old = findRunningOld(stateDirectory, operation, deps.uid);
-    if (old !== undefined) return trouble(describeHolder(operation, old));
-    await recoverLocked(mine, stateDirectory, operation, env, deps);
-    const others = OPERATIONS.filter(each => each !== operation);
-    await recover(statePaths, others, env, deps);
+    mine = taken;
+    // Ours first: the hooks of what was cut off last are those that are about to run again.
+    for (const each of [operation, ...OPERATIONS.filter(other => other !== operation)])
+      await recoverLocked(mine[each], stateDirectory, each, env, deps);
     const interruption = deps.interruption() ?? deps.callerEnd();
     if (interruption !== undefined) return trouble(`${interruption}, no hook was run`);
+    deps.prepare();
     const found = load(stateDirectory, operation, deps.uid);
     const owed = found.kind === 'sessions' ? found.sessions.filter(each => owing(each).length > 0) : [];
-    const ledger = openLedger(mine, { stateDirectory, operation }, owed, first, deps.tell);
+    const ledger = openLedger(mine[operation], { stateDirectory, operation }, owed, first, deps.tell);
+    makeScratch(stateDirectory, first.session);
     ledger.save(first);
-    mine.become('session');
-    const lock = mine;
+    for (const each of OPERATIONS) mine[each].become('session');
+    const locks = mine;
     mine = undefined;
-    return { lock, ledger };
+    return { locks, ledger };
   } catch (error) {
     if (!isSystemError(error)) throw error;
     return trouble(describeStateFault(stateDirectory, errnoOf(error)));
   } finally {
-    mine?.close();
+    if (mine !== undefined) {
+      removeScratch(stateDirectory, deps.uid, deps.tell);
+      closeAll(mine);
+    }
   }
 }
 
@@ -392,18 +437,54 @@ async function begin(
 const isSystemError = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && 'syscall' in error;
 
-/** Undefined if another session has it. A recovery is waited for: it ends, and what it starts again is wanted. */
-async function waitForLock(
-  stateDirectory: string,
-  { operation }: SessionRecord,
-  { tell, interruption, callerEnd, waitSeconds }: SessionDeps,
-): Promise<Lock | undefined> {
-  for (let round = 0; ; round++) {
-    const mine = lock(stateDirectory, operation, 'recovery', waitSeconds);
-    if (mine !== undefined || purposeOf(stateDirectory, operation) !== 'recovery') return mine;
+function closeAll(locks: Locks): void {
+  for (const each of OPERATIONS) locks[each].close();
+}
+
+/** Who has a lock that a session needs. */
+interface Holder {
+  /** The record of its session, if there is one already. */
+  readonly holder: SessionRecord | undefined;
+  readonly isRecovery: boolean;
+}
+
+/**
+ * The locks of both operations. A recovery is waited for: it ends, and what it starts again is wanted. A session is waited for as long as
+ * was asked for.
+ */
+async function waitForLocks(
+  { statePaths, waitMs }: SessionSettings,
+  deps: SessionDeps,
+): Promise<Locks | Holder> {
+  const deadline = elapsedMs() + waitMs;
+  let told = '';
+  for (;;) {
+    const taken = takeLocks(statePaths.stateDirectory, deps);
+    if (!('isRecovery' in taken)) return taken;
+    if (!taken.isRecovery && elapsedMs() >= deadline) return taken;
+    const what = taken.isRecovery
+      ? 'the recovery of what was cut off'
+      : `another session${taken.holder === undefined ? '' : `: ${describeRunning(taken.holder)}`}`;
+    if (what !== told) deps.tell(`tklbam-hooks: waiting for ${what}`);
+    told = what;
     // So that signals, and the end of the caller, are heard.
     await sleep(1);
-    if (interruption() !== undefined || callerEnd() !== undefined) return undefined;
-    if (round === 0) tell(`tklbam-hooks: waiting for the recovery of a ${operation} that was cut off`);
+    if (deps.interruption() !== undefined || deps.callerEnd() !== undefined) return taken;
   }
+}
+
+/** All or none, and in one order: of two sessions that begin at once, one gets them. */
+function takeLocks(stateDirectory: string, { uid, waitSeconds }: SessionDeps): Locks | Holder {
+  const taken = lockInTurn(stateDirectory, OPERATIONS, 'recovery', waitSeconds);
+  // Our locks say nothing of a session of a version before 1.2.0.
+  const [old] = OPERATIONS.flatMap(operation => findRunningOld(stateDirectory, operation, uid) ?? []);
+  const [backup, restore] = taken;
+  if (old === undefined && backup !== undefined && restore !== undefined) return { backup, restore };
+  const missing = OPERATIONS[taken.length];
+  const isRecovery =
+    old === undefined && missing !== undefined && purposeOf(stateDirectory, missing) === 'recovery';
+  for (const each of taken) each.close();
+  // Those after it were made for nothing, maybe: they go with a lock of ours.
+  for (const each of OPERATIONS.slice(taken.length + 1)) lock(stateDirectory, each, 'recovery', 0)?.close();
+  return { holder: old ?? findRunning(stateDirectory, uid), isRecovery };
 }

@@ -66,18 +66,21 @@ function hasReader(fd: 1 | 2): boolean {
  * before its `error` hooks are told. Does nothing if that process is gone, or is not ours to look into.
  */
 export function adoptStreams(pid: number): void {
-  for (const fd of [1, 2] as const) {
-    if (!isDead(fd)) continue;
-    const path = `/proc/${pid}/fd/${fd}`;
-    const { O_WRONLY, O_APPEND, O_NOCTTY } = constants;
-    const spare = attempt(() => openSync(path, O_WRONLY | O_APPEND | O_NOCTTY));
-    if (spare === undefined) continue;
-    // open(2) gives the lowest number that is free.
-    closeSync(fd);
-    attempt(() => openSync(path, O_WRONLY | O_APPEND | O_NOCTTY)) ??
-      attempt(() => openSync('/dev/null', O_WRONLY));
-    closeSync(spare);
-  }
+  for (const fd of [1, 2] as const) if (isDead(fd)) adoptStream(pid, fd);
+}
+
+/** Takes over one of them. False if it cannot be opened; ours is then as it was. */
+export function adoptStream(pid: number, fd: 1 | 2): boolean {
+  const path = `/proc/${pid}/fd/${fd}`;
+  const { O_WRONLY, O_APPEND, O_NOCTTY } = constants;
+  const spare = attempt(() => openSync(path, O_WRONLY | O_APPEND | O_NOCTTY));
+  if (spare === undefined) return false;
+  // open(2) gives the lowest number that is free.
+  closeSync(fd);
+  attempt(() => openSync(path, O_WRONLY | O_APPEND | O_NOCTTY)) ??
+    attempt(() => openSync('/dev/null', O_WRONLY));
+  closeSync(spare);
+  return true;
 }
 
 const list = (directory: string): string[] => attempt(() => readdirSync(directory)) ?? [];

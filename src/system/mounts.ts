@@ -54,7 +54,7 @@ export interface MountLine {
 export const mountsSeenBy = (process: number | 'self'): readonly MountLine[] =>
   mountLines(attempt(() => readFileSync(`/proc/${process}/mountinfo`, 'utf8')) ?? '');
 
-const mountLines = (mountinfo: string): MountLine[] =>
+export const mountLines = (mountinfo: string): MountLine[] =>
   mountinfo.split('\n').flatMap(line => {
     const fields = line.split(' ');
     const [id, , device, root, path] = fields;

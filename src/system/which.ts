@@ -31,8 +31,12 @@ export function findProgram(name: string, path: string): string | undefined {
  * The absolute path of a program that we start ourselves and believe, as gpgv(1) or flock(1); undefined if there is none. The caller's PATH
  * does not count, nor does a file or directory that others than root and we can write to, as /usr/local/bin may be for group staff.
  */
-export function findHelper(name: string): string | undefined {
-  return STANDARD_PATH.split(':')
+export const findHelper = (name: string): string | undefined => findHelperIn(STANDARD_PATH, name);
+
+/** ... in these directories, with colons between them. */
+export function findHelperIn(path: string, name: string): string | undefined {
+  return path
+    .split(':')
     .map(directory => `${directory}/${name}`)
     .find(file => isExecutable(file) && pathRefusal(file) === undefined);
 }

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { LIBRARY } from '../../src/cli/grammar.ts';
 import { check } from '../../src/hooks/check.ts';
 import { unknownSettings } from '../../src/hooks/check-text.ts';
 import { discover } from '../../src/hooks/discover.ts';
@@ -490,7 +491,7 @@ for (const program of programs) {
     assert.deepEqual([status, stderr], [findings.length === 0 ? 0 : 1, '']);
     return findings;
   };
-  const usage = (text: string) => [2, '', `tklbam-hooks: ${text}\nTry 'tklbam-hooks --help'.\n`];
+  const usage = (text: string) => [2, '', `tklbam-hooks: ${text}\nTry 'tklbam-hooks help check'.\n`];
 
   test(`${program.name}: check`, async t => {
     const directory = hooksDirectory(t);
@@ -615,10 +616,12 @@ for (const program of programs) {
 
   it('a name that is not there', t => {
     const directory = hooksDirectory(t);
-    place(directory, 'good', SCRIPT);
-    const reason = 'it is in none of the hooks directories';
+    place(directory, 'dump', SCRIPT);
+    const absent = 'it is in none of the hooks directories';
+    const reason = `${absent}, did you mean 'dump'?`;
     const remedy = "see 'tklbam-hooks list'";
-    assert.deepEqual(checks(directory, ['good', 'dmup']), [1, `'dmup': ${reason} (${remedy})\n`, '']);
+    assert.deepEqual(checks(directory, ['dump', 'dmup']), [1, `'dmup': ${reason} (${remedy})\n`, '']);
+    assert.deepEqual(checks(directory, ['mail']), [1, `'mail': ${absent} (${remedy})\n`, '']);
     assert.deepEqual(asJson(directory, ['dmup']), [
       { name: 'dmup', path: 'dmup', kind: 'no-such-entry', reason, remedy },
     ]);
@@ -628,7 +631,7 @@ for (const program of programs) {
     const directory = hooksDirectory(t);
     place(directory, 'README', 'Read me.\n', 0o644);
     for (const name of ['a', 'b']) place(directory, name, SCRIPT);
-    for (const ready of ['fixclock', 'services', 'snapshot']) {
+    for (const ready of ['fixclock', ...LIBRARY]) {
       place(directory, ready, SCRIPT, 0o644);
       assert.deepEqual(checks(directory), [0, '', ''], ready);
       rmSync(join(directory, ready));
@@ -644,7 +647,7 @@ for (const program of programs) {
   it('a setting of ours that has no meaning is told', t => {
     const env = { TKLBAM_HOOKS_TIMOUT: '5m', TKLBAM_HOOK_TIMEOUT: '5m', TKLBAM_HOOKS_TIMEOUT: '5m' };
     const line = (name: string): string =>
-      `'${name}': it is no setting of tklbam-hooks (see tklbam-hooks(8), ENVIRONMENT)\n`;
+      `'${name}': it is no setting of tklbam-hooks (see ENVIRONMENT in tklbam-hooks(8))\n`;
     const directory = hooksDirectory(t);
     const expected = [1, line('TKLBAM_HOOKS_TIMOUT') + line('TKLBAM_HOOK_TIMEOUT'), ''];
     assert.deepEqual(checks(directory, [], { env }), expected);

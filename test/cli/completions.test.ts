@@ -90,8 +90,10 @@ for (const [shell, complete] of Object.entries(SHELLS)) {
       );
     }
     for (const [name, { value }] of OPTION_LIST) {
+      const [command = ''] =
+        Object.entries(COMMANDS).find(([, { options }]) => options.some(each => each === name)) ?? [];
       if (value === 'DURATION' || value === 'FD')
-        assert.deepEqual(offers('session', `--${name}`, ''), [], name);
+        assert.deepEqual(offers(command, `--${name}`, ''), [], name);
     }
   });
 

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { NO_COMMAND } from '../../src/cli/help.ts';
 import {
   ending,
   hooksDirectory,
@@ -178,7 +179,7 @@ for (const program of programs) {
     assert.deepEqual(hooks(['run', 'backup', 'pre', '--hooks', directory, '--cwd', '/nonexistent']), [
       2,
       '',
-      "tklbam-hooks: --cwd '/nonexistent' is not a directory\nTry 'tklbam-hooks --help'.\n",
+      "tklbam-hooks: --cwd '/nonexistent' is not a directory\nTry 'tklbam-hooks help run'.\n",
     ]);
   });
 
@@ -423,7 +424,7 @@ for (const program of programs) {
   passed-over  .hidden  ${named}
   enabled      10-dump
   passed-over  a.bak  ${named}
-  passed-over  a.conf  ${named}
+  passed-over  a.conf  has the name of a settings file
   passed-over  a.dpkg-dist${indented}
   passed-over  a.dpkg-old${indented}
   passed-over  a.rpmsave  ${named}
@@ -590,7 +591,9 @@ for (const program of programs) {
   it('--only with a hook that is not there, or is disabled', t => {
     const directory = hooksDirectory(t);
     install(directory, 'print-args', 'a');
+    install(directory, 'print-args', 'dump');
     place(directory, 'b', '#!/bin/sh\n', 0o644);
+    place(directory, 'mail', '#!/bin/sh\n', 0o644);
     const error = (text: string) => [
       2,
       '',
@@ -599,6 +602,9 @@ for (const program of programs) {
     const only = (name: string) =>
       hooks(['run', 'backup', 'pre', '--hooks', directory, '--only', 'a', '--only', name]);
     assert.deepEqual(only('x'), error("'x' is in none of the hooks directories"));
+    assert.deepEqual(only('dmup'), error("'dmup' is in none of the hooks directories, did you mean 'dump'?"));
+    // One that is disabled would not help.
+    assert.deepEqual(only('mial'), error("'mial' is in none of the hooks directories"));
     assert.deepEqual(only('b'), error("'b' is not executable (chmod +x enables it)"));
   });
 
@@ -640,10 +646,17 @@ tklbam-hooks: '${directory}/a' succeeded after N s
   });
 
   it('usage errors are two lines on stderr', () => {
-    const usage = (text: string) => [2, '', `tklbam-hooks: ${text}\nTry 'tklbam-hooks --help'.\n`];
-    assert.deepEqual(hooks([]), usage('no command given'));
-    assert.deepEqual(hooks(['run', 'backup', 'pre', '--lsit']), usage("unknown option '--lsit'"));
-    assert.deepEqual(hooks(['run', 'backup']), usage("'run' needs OPERATION STATE, and STATE is missing"));
+    const usage = (text: string, of = '--help') => [
+      2,
+      '',
+      `tklbam-hooks: ${text}\nTry 'tklbam-hooks ${of}'.\n`,
+    ];
+    assert.deepEqual(hooks([]), usage(NO_COMMAND));
+    assert.deepEqual(hooks(['run', 'backup', 'pre', '--lsit']), usage("unknown option '--lsit'", 'help run'));
+    assert.deepEqual(
+      hooks(['run', 'backup']),
+      usage("'run' needs OPERATION STATE, and STATE is missing", 'help run'),
+    );
     assert.deepEqual(hooks(['--inspekt']), usage("unknown option '--inspekt', did you mean '--inspect'?"));
     assert.deepEqual(hooks(['--v8-options']), usage("unknown option '--v8-options'"));
   });

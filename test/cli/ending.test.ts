@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import {
@@ -16,6 +16,7 @@ import {
   start,
   until,
 } from '../support/harness.ts';
+import { watchdogs, watchdogsOf } from '../support/watchdogs.ts';
 
 /** A grace that is waited for, and one that nothing of a test could wait for. */
 const SHORT = { ms: 2000, env: { TKLBAM_HOOKS_GRACE: '2s' } };
@@ -236,7 +237,7 @@ for (const program of programs) {
         const running = await withLimit(async limit => {
           const startedMs = performance.now();
           const it = await ready(t, [...args, '--timeout', `${limit}s`], SHORT.env);
-          it?.child.kill('SIGKILL');
+          await kill(it);
           return performance.now() - startedMs < limit * 1000 ? it : undefined;
         });
         assert.deepEqual(await running.ended, ['SIGKILL', '']);
@@ -253,7 +254,7 @@ for (const program of programs) {
         const startedMs = performance.now();
         const env = { ...SHORT.env, TKLBAM_HOOK_SESSION: 'one\ntwo ' };
         const it = await ready(t, [...args, '--timeout', `${limit}s`], env);
-        it?.child.kill('SIGKILL');
+        await kill(it);
         return performance.now() - startedMs < limit * 1000 ? it : undefined;
       });
       assert.deepEqual(await running.ended, ['SIGKILL', '']);
@@ -268,38 +269,24 @@ for (const program of programs) {
       const [file, ...args] = [...program.command, 'run', 'backup', 'pre', '--hooks', directory] as const;
       const env = { ...plainEnvironment, TKLBAM_HOOK_SESSION: session };
       const child = spawn(file, args, { cwd: '/', env, stdio: ['pipe', 'ignore', 'ignore'] });
-      const mine = (): string[] =>
-        commandLines()
-          .filter(({ parent, words }) => parent === child.pid && words.includes('tklbam-hooks-watchdog'))
-          .map(({ words }) => words);
+      const mine = (): ReturnType<typeof watchdogsOf> => watchdogsOf(child.pid);
       await until('there is a watchdog', () => mine().length > 0);
-      assert.ok(!mine().some(words => words.includes(session)));
-      const watchdogs = commandLines()
-        .filter(({ parent }) => parent === child.pid)
-        .map(({ pid }) => pid);
+      assert.ok(!mine().some(({ words }) => words.includes(session)));
+      const pids = mine().map(({ pid }) => pid);
       child.stdin.end();
       await once(child, 'exit');
-      await until('there is no watchdog any more', () => {
-        const left = commandLines().filter(({ words }) => words.includes('tklbam-hooks-watchdog'));
-        return !left.some(({ pid }) => watchdogs.includes(pid));
-      });
+      await until('there is no watchdog any more', () => !watchdogs().some(({ pid }) => pids.includes(pid)));
     });
   });
 }
 
-/** With the parent, without /proc none. */
-function commandLines(): { readonly pid: number; readonly parent: number; readonly words: string }[] {
-  if (!existsSync('/proc')) return [];
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .flatMap(name => {
-      try {
-        const words = readFileSync(`/proc/${name}/cmdline`, 'utf8');
-        const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
-        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-        return [{ pid: Number(name), parent, words }];
-      } catch {
-        return [];
-      }
-    });
+/** With a watchdog, there is a limit for what it has started. */
+async function kill(running: ReturnType<typeof start> | undefined): Promise<void> {
+  if (running === undefined) return;
+  const { child } = running;
+  await until(
+    'there is a watchdog, or no runner any more',
+    () => watchdogsOf(child.pid).length > 0 || child.exitCode !== null,
+  );
+  child.kill('SIGKILL');
 }

@@ -69,7 +69,7 @@ for (const program of programs) {
       encoding: 'utf8',
       env: plainEnvironment,
     });
-    const text = "tklbam-hooks: the name of COMMAND is not valid UTF-8\nTry 'tklbam-hooks --help'.\n";
+    const text = "tklbam-hooks: the name of COMMAND is not valid UTF-8\nTry 'tklbam-hooks help wrap'.\n";
     assert.deepEqual([ran.status, ran.stderr], [2, text]);
   });
 }

@@ -16,13 +16,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { SessionRecord } from '../../src/types.ts';
 import {
   ending,
-  hooksDirectory,
   install,
   isRoot,
   type Program,
@@ -37,27 +36,8 @@ import {
   until,
 } from '../support/harness.ts';
 import { repository } from '../support/repository.ts';
-
-/** A hooks directory with hooks that record what they are told, and the environment of a session with them. */
-interface Stage {
-  readonly hooks: string;
-  readonly state: string;
-  readonly log: string;
-  readonly env: Readonly<Record<string, string>>;
-  /** "NAME STATE" of each that was told anything, in order. */
-  readonly told: () => string[];
-}
-
-function stage(t: TestContext, names: readonly string[] = ['a', 'b', 'c']): Stage {
-  const hooks = hooksDirectory(t);
-  const directory = scratch(t);
-  for (const name of names) install(hooks, 'fail-on', name);
-  const [state, log, record] = [join(directory, 'state'), join(directory, 'log'), join(directory, 'record')];
-  const env = { TKLBAM_HOOKS: hooks, TKLBAM_HOOKS_STATE: state, TKLBAM_HOOKS_LOG: log, RECORD: record };
-  const told = (): string[] =>
-    existsSync(record) ? readFileSync(record, 'utf8').split('\n').filter(Boolean) : [];
-  return { hooks, state, log, env, told };
-}
+import { frameOf, sessionsIn } from '../support/session-record.ts';
+import { files, logged, type Stage, stage, states } from '../support/stage.ts';
 
 /** A hook that stops in error if what it says cannot be written. */
 const TALKS = `#!/bin/sh
@@ -71,28 +51,12 @@ echo "a $2" >>"$RECORD"
 const WAIT = 'echo ready; while [ ! -e "$RECORD.go" ]; do sleep 0.05; done';
 const letGo = ({ env }: Stage): void => writeFileSync(`${env.RECORD}.go`, '');
 
-const states = (state: string, names: string): string[] => [...names].map(name => `${name} ${state}`);
-/** What a session has left in the state directory. */
-const files = ({ state }: Stage): string[] => {
-  const sessions = join(state, 'sessions');
-  return existsSync(sessions)
-    ? readdirSync(sessions)
-        .filter(name => name !== 'CACHEDIR.TAG')
-        .sort()
-    : [];
-};
-const logged = ({ log }: Stage): Record<string, unknown>[] =>
-  readFileSync(log, 'utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map(line => JSON.parse(line));
-
 const AGAIN = "it is told again by the next session, at boot, or by 'tklbam-hooks recover'\n";
 
 /** Changes the one session of a record, in place. */
 function edit(path: string, change: (record: SessionRecord) => unknown): void {
-  const { sessions, ...rest } = JSON.parse(readFileSync(path, 'utf8'));
-  writeFileSync(path, JSON.stringify({ ...rest, sessions: sessions.map(change) }));
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, JSON.stringify({ ...frameOf(text), sessions: sessionsIn(text).map(change) }));
 }
 
 /** The runner itself, of what bears the mark of a started run. */
@@ -266,7 +230,10 @@ TKLBAM_HOOK_STATE=error
         `tklbam-hooks: 'false' exited with status 1\ntklbam-hooks: '${made.hooks}/b backup error' non-zero exitcode (3) (attempt 1 of 3), ${AGAIN}`,
       ]);
       assert.deepEqual(made.told(), [...states('pre', 'abc'), ...states('error', 'cba')]);
-      assert.deepEqual(files(made), ['backup.json']);
+      assert.deepEqual(
+        files(made).map(name => name.replace(/^scratch-.*/, 'scratch')),
+        ['backup.json', 'scratch'],
+      );
     });
 
     test('each hook of error has its own time limit', t => {
@@ -369,7 +336,7 @@ TKLBAM_HOOK_STATE=error
       );
       assert.equal(
         wrong('session', 'backup'),
-        "tklbam-hooks: 'session' needs --control FD; see PROTOCOL in tklbam-hooks(8)",
+        "tklbam-hooks: 'session' needs --control FD; see tklbam-hooks-protocol(7)",
       );
       assert.equal(
         wrong('session', 'backup', '--control', 'x'),
@@ -378,6 +345,12 @@ TKLBAM_HOOK_STATE=error
       assert.equal(
         wrong('session', 'backup', '--control', '9'),
         'tklbam-hooks: --control 9 is not a connected stream socket',
+      );
+      assert.equal(wrong('session', '--ahead'), "tklbam-hooks: --ahead: '' is no file descriptor");
+      assert.equal(wrong('session', '--ahead', 'x'), "tklbam-hooks: --ahead: 'x' is no file descriptor");
+      assert.equal(
+        wrong('session', '--ahead', '9'),
+        'tklbam-hooks: --ahead 9 is not a connected stream socket',
       );
       const words = [...program.command, 'session', 'backup', '--control', '4'];
       const notSocket = {
@@ -506,13 +479,17 @@ TKLBAM_HOOK_STATE=error
         '#!/bin/sh\n[ "$2" != pre ] || { cd "$TKLBAM_HOOKS_STATE"/sessions; cat backup.json; stat -c %a .. . *; } >&2\n',
       );
       const [, , stderr] = wrap(made, ['true'], { SECRET: 'hunter2', TKLBAM_HOOK_RESUME: 'yes' });
-      const [line = '', ...modes] = stderr.split('\n');
-      const [record] = JSON.parse(line).sessions;
-      assert.deepEqual(modes, ['700', '700', '600', '600', '600', '']);
+      const [first = '', second = '', ...modes] = stderr.split('\n');
+      const line = `${first}\n${second}\n`;
+      const [record] = sessionsIn(line);
+      assert.ok(record !== undefined);
+      assert.deepEqual(modes.slice(0, 2), ['711', '700']);
+      // The scratch directory is one of them.
+      assert.deepEqual(modes.slice(2).sort(), ['', '600', '600', '600', '600', '700']);
       assert.deepEqual(record.started, [{ path: join(made.hooks, 'a'), attempts: 0, isSettled: false }]);
       assert.deepEqual(record.carriedEnv, { TKLBAM_HOOK_RESUME: 'yes' });
       assert.equal(record.caller.pid, process.pid);
-      assert.ok(record.guardian.start > 0);
+      assert.ok((record.guardian.start ?? 0) > 0);
       assert.ok(!line.includes('hunter2'));
     });
 
@@ -551,7 +528,7 @@ TKLBAM_HOOK_STATE=error
     });
 
     if (isRoot) {
-      test('on a full disk: no hook runs; one that fills it is the last that starts', async t => {
+      test('on a full disk: no hook runs; after one that fills it, those start that the record has room for', async t => {
         let isMounted = false;
         t.after(() => isMounted && execFileSync('umount', [made.state]));
         const made = stage(t);
@@ -560,19 +537,36 @@ TKLBAM_HOOK_STATE=error
         isMounted = true;
         const fill = 'cat /dev/zero >"$TKLBAM_HOOKS_STATE/fill" 2>/dev/null';
         place(made.hooks, 'b', `#!/bin/sh\necho "b $2" >>"$RECORD"\n[ "$2" != pre ] || { ${fill}; :; }\n`);
-        const [status, , stderr] = wrap(made, ['echo', 'never']);
-        assert.equal(status, 1);
-        assert.equal(
-          stderr.split('\n')[0],
-          `HookError: \`${made.hooks}/c backup pre\` could not be started: that it starts cannot be recorded: no space left on the device (ENOSPC) (see to the state directory, /var/lib/tklbam-hooks by default)`,
+        // The page that the record is in has room for some.
+        for (let i = 0; i < 40; i++)
+          place(made.hooks, `d${'d'.repeat(200)}${i + 10}`, '#!/bin/sh\necho "d $2" >>"$RECORD"\n');
+        const [status, stdout, stderr] = wrap(made, ['echo', 'never']);
+        assert.deepEqual([status, stdout], [1, '']);
+        assert.match(
+          stderr,
+          /^HookError: `\S+\/d+\d\d backup pre` could not be started: that it starts cannot be recorded: no space left on the device \(ENOSPC\) \(see to the state directory, \/var\/lib\/tklbam-hooks by default\), the hooks after it were not run\n/,
         );
-        assert.deepEqual(made.told(), ['a pre', 'b pre', 'b error', 'a error']);
-        assert.deepEqual(readdirSync(made.state).sort(), ['fill', 'sessions']);
+        assert.equal(stderr.split('cannot bring up to date').length, 2, stderr);
+        const started = made
+          .told()
+          .filter(each => each.endsWith('pre'))
+          .map(each => each.replace(' pre', ''));
+        assert.ok(started.length < 40, stderr);
+        assert.deepEqual(made.told(), [
+          ...started.map(each => `${each} pre`),
+          ...started.toReversed().map(each => `${each} error`),
+        ]);
+        assert.deepEqual(
+          readdirSync(made.state)
+            .filter(name => name !== 'status.json')
+            .sort(),
+          ['fill', 'sessions'],
+        );
         assert.deepEqual(files(made), []);
         const [again, , text] = wrap(made, ['echo', 'never']);
         assert.equal(again, 1);
         assert.match(text, /^HookError: .*: no space left on the device \(ENOSPC\)/);
-        assert.equal(made.told().length, 4);
+        assert.equal(made.told().length, 2 * started.length);
       });
     }
 
@@ -633,48 +627,70 @@ TKLBAM_HOOK_STATE=error
       assert.equal(readFileSync(target, 'utf8'), 'precious');
     });
 
-    test('a signal that hits flock(1) does not lose the lock', async t => {
-      const made = stage(t, ['a']);
-      const running = await hold(t, made);
-      const script = `"$@" & pid=$!
+    // It, the shell that started it, and both.
+    for (const pids of ['$each', '$child', '$child $each'])
+      test(`a signal that hits flock(1) does not lose the lock: ${pids}`, async t => {
+        const made = stage(t, ['a']);
+        const running = await hold(t, made);
+        const script = `"$@" & pid=$!
 while kill -0 $pid; do
-  for each in $(cat /proc/$pid/task/$pid/children); do
-    [ "$(cat /proc/$each/comm)" != flock ] || { kill $each; echo killed; break 2; }
+  for child in $(cat /proc/$pid/task/$pid/children); do
+    for each in $(cat /proc/$child/task/$child/children); do
+      [ "$(cat /proc/$each/comm)" != flock ] || { kill $WHOM; echo killed; break 3; }
+    done
   done
   sleep 0.02
 done
 wait $pid`;
-      const args = ['-c', script, 'sh', ...program.command, 'wrap', 'backup', '--', 'echo', 'never'];
-      const env = { ...plainEnvironment, ...made.env };
-      const { status, stdout, stderr } = spawnSync('sh', args, { env, encoding: 'utf8', cwd: '/' });
-      assert.deepEqual([status, stdout], [1, 'killed\n']);
-      assert.match(stderr, /^HookError: another backup session is running: /m);
-      running.child.kill('SIGTERM');
-      await running.ended;
-      assert.deepEqual(files(made), []);
-    });
+        const args = [
+          '-c',
+          script.replace('$WHOM', pids),
+          'sh',
+          ...program.command,
+          'wrap',
+          'backup',
+          '--',
+          'echo',
+          'never',
+        ];
+        const env = { ...plainEnvironment, ...made.env };
+        const { status, stdout, stderr } = spawnSync('sh', args, { env, encoding: 'utf8', cwd: '/' });
+        assert.deepEqual([status, stdout], [75, 'killed\n']);
+        assert.match(stderr, /^HookError: another session is running: the backup 'sh', /m);
+        running.child.kill('SIGTERM');
+        await running.ended;
+        assert.deepEqual(files(made), []);
+      });
 
-    test('a second session of the operation is turned away; one of the other is not', async t => {
+    test('a second session is turned away, of whatever operation, unless it is to wait', async t => {
       const made = stage(t, ['a']);
       const running = await hold(t, made);
       const [status, stdout, stderr] = wrap(made, ['echo', 'never']);
-      assert.deepEqual([status, stdout], [1, '']);
+      assert.deepEqual([status, stdout], [75, '']);
       const since = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d';
       assert.match(
         stderr,
         new RegExp(
-          `^HookError: another backup session is running: pid ${running.child.pid}, since ${since}, called by '[^']+' \\(pid ${process.pid}\\); no hook was run\n$`,
+          `^HookError: another session is running: the backup 'sh', pid ${running.child.pid}, since ${since}, called by '[^']+' \\(pid ${process.pid}\\); no hook was run\n$`,
         ),
       );
-      assert.equal(run(program, ['wrap', 'restore', '--', 'true'], { env: made.env }).status, 0);
+      assert.equal(run(program, ['wrap', 'restore', '--', 'true'], { env: made.env }).status, 75);
       assert.deepEqual(recover(made), [0, '', '']);
-      assert.deepEqual(made.told(), ['a pre', 'a pre', 'a post']);
+      assert.deepEqual(made.told(), ['a pre']);
       assert.match(
         run(program, ['status'], { env: made.env }).stdout,
         /^backup: running \('sh'\), pid \d+, since .*, called by/,
       );
+      const waiting = start(
+        t,
+        [...program.command, 'wrap', 'restore', '--wait', '--', 'echo', 'at last'],
+        made.env,
+      );
+      await waiting.says("waiting for another session: the backup 'sh', pid");
       running.child.kill('SIGTERM');
       assert.equal((await running.ended)[0], 'SIGTERM');
+      assert.equal((await waiting.ended)[0], 0);
+      assert.deepEqual(made.told(), ['a pre', 'a error', 'a pre', 'a post']);
       assert.deepEqual(files(made), []);
     });
 
@@ -808,7 +824,10 @@ wait $pid`;
         '',
       ]);
       assert.deepEqual(made.told().slice(4), ['d error']);
-      assert.deepEqual(files(made), ['backup.json']);
+      assert.deepEqual(
+        files(made).map(name => name.replace(/^scratch-.*/, 'scratch')),
+        ['backup.json', 'scratch'],
+      );
     });
 
     test('recover that is ended by a signal leaves the rest for the next', async t => {
@@ -896,11 +915,11 @@ wait $pid`;
       writeFileSync(made.log, '\0\0{"type":"ho', { mode: 0o600 });
       run(program, ['wrap', 'restore', '--', 'true'], { env: made.env });
       writeFileSync(made.log, '{"type":"se', { flag: 'a' });
-      const time = '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d \\(\\d+ (?:s|min) ago\\), took \\d+ s';
+      const time = '\\d+ (?:s|min) ago \\(\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d\\), took \\d+ s';
       assert.match(
         status()[1],
         new RegExp(
-          `^backup: FAILED, ${time}: 'false' exited with status 1\n {2}a: pre \\d+\\.\\d s; error \\d+\\.\\d s\n\nrestore: good, ${time}\n {2}a: pre .*; post .*\n$`,
+          `^backup: FAILED, ${time}\n {2}'false' exited with status 1\n {2}the last good one: none is known\n {2}see what 'false' said: .*\nrestore: good, ${time}\n\nThe hooks of the backup of .*:\n {2}a .*\n\nThe hooks of the restore of .*:\n {2}a .*\n$`,
         ),
       );
       const { sessions, last } = JSON.parse(status('--json')[1]);
@@ -953,7 +972,7 @@ exit 4
       assert.ok(String(output).length <= 4096);
       assert.match(
         run(program, ['status'], { env: made.env }).stdout,
-        /^! b: pre exit status 4, .*\n(?: {6}\| \d+\n)+ {6}\| disk \\x1b\[31mfull\n/m,
+        /^! b .* pre: exit status 4\n(?: {6}\| \d+\n)+ {6}\| disk \\x1b\[31mfull\n/m,
       );
       rmSync(made.log);
       wrap(made, ['true'], { TKLBAM_HOOKS_KEEP_OUTPUT: 'no' });
@@ -1033,9 +1052,11 @@ exit 4
     });
   });
 
-  describe(`${program.name}: the guardian`, { concurrency: 4 }, () => {
-    guardianTests(program);
-  });
+  for (const isAhead of program === programs.at(-1) ? [false, true] : [false]) {
+    describe(`${program.name}: the guardian${isAhead ? ', started ahead' : ''}`, { concurrency: 4 }, () => {
+      guardianTests(program, isAhead);
+    });
+  }
 }
 
 interface Guardian {
@@ -1048,14 +1069,33 @@ interface Guardian {
   readonly ended: Promise<number | string | null>;
 }
 
-function guardianTests(program: Program): void {
+/** Has a guardian that was started ahead connect to us. */
+async function connection(
+  words: readonly string[],
+  give: (argv: readonly string[]) => boolean,
+): Promise<Socket> {
+  const name = `tklbam-hooks-test-${process.pid}-${Math.random()}`.replace('.', '-');
+  const server = createServer().listen({ path: `\0${name}` });
+  await once(server, 'listening');
+  give([...words, `@${name}`]);
+  const [socket] = await once(server, 'connection');
+  server.close();
+  return socket;
+}
+
+function guardianTests(program: Program, isAhead: boolean): void {
   /** A guardian whose caller is this process. */
-  const guardian = (t: TestContext, made: Stage, env: Record<string, string> = {}): Guardian => {
+  const guardian = async (
+    t: TestContext,
+    made: Stage,
+    env: Record<string, string> = {},
+  ): Promise<Guardian> => {
     const [file, ...args] = program.command;
     const environment = { ...plainEnvironment, ...made.env, ...env };
-    const child = spawn(file, [...args, 'session', 'backup', '--control', '3'], {
+    const words = ['session', 'backup', '--control'];
+    const child = spawn(file, [...args, ...(isAhead ? ['session', '--ahead'] : words), '3'], {
       cwd: '/',
-      env: environment,
+      env: isAhead ? { ...plainEnvironment, TKLBAM_HOOKS: '/none' } : environment,
       // Node.js makes a pair of stream sockets for each pipe.
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     });
@@ -1066,7 +1106,10 @@ function guardianTests(program: Program): void {
         output += data;
       });
     }
-    const socket = child.stdio[3] as Socket;
+    const inherited = child.stdio[3] as Socket;
+    const give = (argv: readonly string[]): boolean =>
+      inherited.write(`${JSON.stringify({ argv, env: environment, streams: [] })}\n`);
+    const socket = isAhead ? await connection(words, give) : inherited;
     let received = '';
     socket.on('data', (data: Buffer) => {
       received += data;
@@ -1099,7 +1142,7 @@ function guardianTests(program: Program): void {
 
   test('answers each state with the results of its hooks, and ends after post', async t => {
     const made = stage(t, ['a', 'b']);
-    const { ask, ended } = guardian(t, made);
+    const { ask, ended } = await guardian(t, made);
     const { status, error, results } = await ask('pre');
     assert.deepEqual([status, error], [0, null]);
     assert.deepEqual(
@@ -1128,7 +1171,7 @@ function guardianTests(program: Program): void {
       'a',
       `#!/bin/sh\necho "$2 $PWD \${NEW-} \${PASSPHRASE-}" >>${saved}\nexec >>${saved}\nls /proc/self/fd\n`,
     );
-    const { ask } = guardian(t, made);
+    const { ask } = await guardian(t, made);
     const extras = scratch(t);
     await ask('pre', { env: { NEW: '1', PASSPHRASE: 'secret' } });
     await ask('inspect', { cwd: extras, env: { NEW: '2' } });
@@ -1146,7 +1189,7 @@ function guardianTests(program: Program): void {
     mkdirSync(odd);
     const hook = `#!/bin/sh\nenv -0 >"${directory}/$2"; pwd >>"${directory}/$2"\n[ "$2" != post ]\n`;
     place(made.hooks, 'a', hook);
-    const { ask, ended, output } = guardian(t, made);
+    const { ask, ended, output } = await guardian(t, made);
     const cwd = join(directory, 'caf\udce9');
     const env = { NAME: 'caf\udce9 \u{1f600}\udc80', UTF8: 'é\ufffd' };
     assert.equal((await ask('pre', { cwd, env })).status, 0);
@@ -1173,7 +1216,7 @@ function guardianTests(program: Program): void {
 
   test('a failure is answered after error, with the HookError, and ends it', async t => {
     const made = stage(t);
-    const { ask, ended, output } = guardian(t, made, { FAIL: 'b inspect' });
+    const { ask, ended, output } = await guardian(t, made, { FAIL: 'b inspect' });
     assert.equal((await ask('pre')).status, 0);
     const { status, error, results } = await ask('inspect');
     const text = `\`${made.hooks}/b backup inspect\` non-zero exitcode (3), the hooks after it were not run`;
@@ -1188,7 +1231,7 @@ function guardianTests(program: Program): void {
 
   test('what cannot be understood or is out of order is answered, and changes nothing', async t => {
     const made = stage(t, ['a']);
-    const { ask, send, answer, ended } = guardian(t, made);
+    const { ask, send, answer, ended } = await guardian(t, made);
     const wrong = async (text: string): Promise<unknown> => {
       send(`${text}\n`);
       const { status, error } = await answer();
@@ -1244,7 +1287,7 @@ function guardianTests(program: Program): void {
 
   test('the caller’s end between the states is told', async t => {
     const made = stage(t);
-    const { ask, socket, ended, output } = guardian(t, made);
+    const { ask, socket, ended, output } = await guardian(t, made);
     place(made.hooks, 'b', '#!/bin/sh\necho "b $2 $TKLBAM_HOOK_ERROR" >>"$RECORD"\n');
     await ask('pre');
     socket.destroy();
@@ -1262,7 +1305,7 @@ function guardianTests(program: Program): void {
     // Of the kernel's 15 bytes: prctl(PR_SET_NAME).
     const { title } = process;
     process.title = 'x\nevil\x1b[2J';
-    const { ask, socket, ended, output } = guardian(t, made);
+    const { ask, socket, ended, output } = await guardian(t, made);
     await ask('pre', { env: made.env });
     process.title = title;
     socket.destroy();
@@ -1275,7 +1318,7 @@ function guardianTests(program: Program): void {
   test('a caller that says what went wrong is quoted, on one line', async t => {
     const made = stage(t, []);
     place(made.hooks, 'a', '#!/bin/sh\necho "$2 $TKLBAM_HOOK_ERROR" >>"$RECORD"\n');
-    const { ask, send, ended, answer } = guardian(t, made);
+    const { ask, send, ended, answer } = await guardian(t, made);
     await ask('pre', { env: made.env });
     send(`${JSON.stringify({ state: 'error', error: 'IOError: no space\nleft' })}\n`);
     const { status, error } = await answer();
@@ -1295,7 +1338,7 @@ function guardianTests(program: Program): void {
       'b',
       '#!/bin/sh\necho "b $2" >>"$RECORD"\n[ "$2" != pre ] || { echo ready; sleep 600 & wait; }\n',
     );
-    const { send, socket, ended, output } = guardian(t, made);
+    const { send, socket, ended, output } = await guardian(t, made);
     send(`${JSON.stringify({ state: 'pre', cwd: '/', env: made.env })}\n`);
     await until('the hook is ready', () => output().includes('ready'));
     socket.destroy();
@@ -1306,7 +1349,7 @@ function guardianTests(program: Program): void {
   test('the caller’s end does not end post; error follows', async t => {
     const made = stage(t, ['a']);
     place(made.hooks, 'b', `#!/bin/sh\n[ "$2" != post ] || { ${WAIT}; }\necho "b $2" >>"$RECORD"\n`);
-    const { child, ask, send, socket, ended, output } = guardian(t, made);
+    const { child, ask, send, socket, ended, output } = await guardian(t, made);
     await ask('pre', { env: made.env });
     send(`${JSON.stringify({ state: 'post', cwd: '/', env: made.env })}\n`);
     await until('the hook is ready', () => output().includes('ready'));
@@ -1319,7 +1362,7 @@ function guardianTests(program: Program): void {
 
   test('a half line and then the end are the caller’s end', async t => {
     const made = stage(t, ['a']);
-    const { ask, socket, ended } = guardian(t, made);
+    const { ask, socket, ended } = await guardian(t, made);
     await ask('pre');
     socket.end('{"state":"post","cwd":"/","env":{}}');
     assert.equal(await ended, 1);
@@ -1328,7 +1371,7 @@ function guardianTests(program: Program): void {
 
   test('a line without end is answered, and ends the session with error', async t => {
     const made = stage(t, ['a']);
-    const { ask, send, answer, ended } = guardian(t, made);
+    const { ask, send, answer, ended } = await guardian(t, made);
     await ask('pre');
     for (let i = 0; i < 17; i++) send('x'.repeat(1 << 20));
     const { status, error } = await answer();
@@ -1341,7 +1384,7 @@ function guardianTests(program: Program): void {
   test('a flood is not read any further, whatever its hooks take', async t => {
     const made = stage(t, []);
     place(made.hooks, 'a', `#!/bin/sh\n[ "$2" != error ] || { ${WAIT}; }\necho "a $2" >>"$RECORD"\n`);
-    const { ask, child, socket, send, ended, output } = guardian(t, made);
+    const { ask, child, socket, send, ended, output } = await guardian(t, made);
     await ask('pre');
     for (let i = 0; i < 64; i++) send('x'.repeat(1 << 20));
     await until('the hook is ready', () => output().includes('ready'));
@@ -1354,7 +1397,7 @@ function guardianTests(program: Program): void {
 
   test('a caller that does not read does not hold it up', async t => {
     const made = stage(t, ['a']);
-    const { ask, socket, send, ended } = guardian(t, made);
+    const { ask, socket, send, ended } = await guardian(t, made);
     await ask('pre');
     socket.pause();
     for (let i = 0; i < 20_000; i++) send('not JSON\n');
@@ -1365,7 +1408,7 @@ function guardianTests(program: Program): void {
 
   test('INT, HUP and QUIT are nothing to it; TERM ends the session', async t => {
     const made = stage(t, ['a']);
-    const { ask, child, answer, ended } = guardian(t, made);
+    const { ask, child, answer, ended } = await guardian(t, made);
     await ask('pre');
     child.kill('SIGINT');
     child.kill('SIGHUP');
@@ -1393,7 +1436,7 @@ function guardianTests(program: Program): void {
       'a',
       `#!/bin/sh\n[ "$2" != error ] || { echo ready; until [ -e '${go}' ]; do sleep 0.05; done; }\necho "a $2" >>"$RECORD"\n`,
     );
-    const { ask, child, ended, output } = guardian(t, made);
+    const { ask, child, ended, output } = await guardian(t, made);
     const asked = ask('pre');
     await until('the recovery runs', () => output().includes('ready'));
     child.kill('SIGTERM');
@@ -1409,13 +1452,16 @@ function guardianTests(program: Program): void {
 
   test('a second guardian answers who has the session', async t => {
     const made = stage(t, ['a']);
-    const first = guardian(t, made);
+    const first = await guardian(t, made);
     await first.ask('pre');
-    const second = guardian(t, made);
+    const second = await guardian(t, made);
     const { status, error } = await second.ask('pre');
-    assert.equal(status, 1);
-    assert.match(String(error), new RegExp(`^another backup session is running: pid ${first.child.pid}, `));
-    assert.equal(await second.ended, 1);
+    assert.equal(status, 75);
+    assert.match(
+      String(error),
+      new RegExp(`^another session is running: the backup '[^']+', pid ${first.child.pid}, `),
+    );
+    assert.equal(await second.ended, 75);
     assert.equal((await first.ask('post')).status, 0);
     assert.equal(await first.ended, 0);
     assert.deepEqual(made.told(), ['a pre', 'a post']);
@@ -1423,13 +1469,64 @@ function guardianTests(program: Program): void {
 
   test('nothing asked, nothing done', async t => {
     const made = stage(t);
-    const { socket, ended, output } = guardian(t, made);
+    const { socket, ended, output } = await guardian(t, made);
     socket.end();
     assert.equal(await ended, 0);
     assert.equal(output(), '');
     assert.deepEqual(made.told(), []);
     assert.deepEqual(files(made), []);
   });
+
+  if (isAhead) {
+    test('one that is not wanted, or asked for nonsense, ends and has done nothing', async t => {
+      for (const text of [
+        '',
+        'session',
+        'null\n',
+        '{"argv": ["--version"], "env": {"A": 1}, "streams": []}\n',
+      ]) {
+        const made = stage(t);
+        const [file, ...args] = program.command;
+        const child = spawn(file, [...args, 'session', '--ahead', '3'], {
+          env: { ...plainEnvironment, ...made.env },
+          stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        });
+        t.after(() => child.kill('SIGKILL'));
+        let output = '';
+        for (const stream of [child.stdout, child.stderr])
+          stream?.on('data', (data: Buffer) => {
+            output += data;
+          });
+        const socket = child.stdio[3] as Socket;
+        socket.on('error', () => {});
+        socket.end(text);
+        assert.deepEqual([await once(child, 'close'), output], [[0, null], ''], text);
+        assert.ok(!existsSync(made.env.TKLBAM_HOOKS_STATE ?? ''), text);
+      }
+    });
+
+    test('its errors are those of any other', async t => {
+      const made = stage(t);
+      const [file, ...args] = program.command;
+      const child = spawn(file, [...args, 'session', '--ahead', '3'], {
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      });
+      t.after(() => child.kill('SIGKILL'));
+      let said = '';
+      child.stderr?.on('data', (data: Buffer) => {
+        said += data;
+      });
+      const env = { ...plainEnvironment, ...made.env };
+      const argv = ['session', 'backup', '--control', 'x'];
+      (child.stdio[3] as Socket).write(`${JSON.stringify({ argv, env, streams: [] })}\n`);
+      assert.deepEqual(await once(child, 'close'), [2, null]);
+      assert.equal(
+        said,
+        "tklbam-hooks: --control: 'x' is no file descriptor\nTry 'tklbam-hooks help session'.\n",
+      );
+    });
+    return;
+  }
 
   test('a descriptor that hooks would inherit is refused', t => {
     const made = stage(t);
@@ -1440,7 +1537,7 @@ function guardianTests(program: Program): void {
     assert.deepEqual(ending(run(python, args, { env: made.env })), [
       2,
       '',
-      "tklbam-hooks: --control 200 would be inherited by hooks: pass a descriptor below 16, or set close-on-exec\nTry 'tklbam-hooks --help'.\n",
+      "tklbam-hooks: --control 200 would be inherited by hooks: pass a descriptor below 16, or set close-on-exec\nTry 'tklbam-hooks help session'.\n",
     ]);
   });
 }

@@ -374,7 +374,7 @@ while not os.path.exists(record + ".go"): signal.sigtimedwait([], 0.05)
       const { stdout } = run(program, ['status'], { env: made.env });
       assert.match(
         stdout,
-        /^backup: FAILED, .*: '\/nonexistent\/restic' is not to be found, no hook was run\n/,
+        /^backup: FAILED, .*\n {2}'\/nonexistent\/restic' is not to be found, no hook was run\n {2}the last good one: none is known\n$/,
       );
     });
 

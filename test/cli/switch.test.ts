@@ -67,6 +67,12 @@ for (const program of programs) {
     ['disable', 'x', "there is no such hook (see 'tklbam-hooks list')", () => {}],
     [
       'enable',
+      'dmup',
+      "there is no such hook, did you mean 'dump'? (see 'tklbam-hooks list')",
+      local => place(local, 'dump', SCRIPT, 0o644),
+    ],
+    [
+      'enable',
       'x.conf',
       'no file of such a name is run (rename it)',
       local => place(local, 'x.conf', 'A=1\n', 0o644),
@@ -142,6 +148,31 @@ for (const program of programs) {
       "tklbam-hooks: '/nonexistent/a': there is no directory '/nonexistent' (make it first)\n",
     );
   });
+
+  const strangers: [string, (local: string) => string, number, string][] = [
+    ['the directory', local => local, 0o777, 'everybody'],
+    ['one above it', dirname, 0o775, 'its group'],
+  ];
+  for (const [what, which, openMode, who] of strangers) {
+    test(at(`where others can write to ${what}, enable, disable and new change nothing`), t => {
+      const { local, options } = directories(t);
+      place(local, 'a', SCRIPT, 0o644);
+      place(local, 'b', SCRIPT, 0o755);
+      const open = which(local);
+      chmodSync(open, openMode);
+      const why = `'${open}' is writable by ${who}, nothing is changed in '${local}'`;
+      const said = `tklbam-hooks: ${why} (chmod go-w '${open}')\n`;
+      assert.deepEqual(ending(run(program, ['enable', 'a', ...options])), [3, '', said]);
+      assert.deepEqual(ending(run(program, ['disable', 'b', ...options])), [3, '', said]);
+      assert.deepEqual(ending(run(program, ['new', 'c', '--hooks', local])), [3, '', said]);
+      assert.deepEqual(
+        ['a', 'b'].map(name => mode(join(local, name))),
+        ['644', '755'],
+      );
+      assert.equal(existsSync(join(local, 'c')), false);
+      chmodSync(open, 0o755);
+    });
+  }
 
   /** The hook `services` as it is installed, with these settings, and its own program in PATH. */
   const ready = (t: TestContext, settings: string | undefined, name = 'services') => {

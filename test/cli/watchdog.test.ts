@@ -1,11 +1,12 @@
 // The shell that holds a time limit when the runner was killed, by what it is told and what it then does.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { SCRIPT } from '../../src/run/watchdog.ts';
 import { hooksDirectory, place, programs, scratch, start, until } from '../support/harness.ts';
+import { watchdogsOf } from '../support/watchdogs.ts';
 
 /** What it prints: `ended` where it has the hook ended, and what the program is told. */
 function told(lines: string): string {
@@ -18,36 +19,19 @@ function told(lines: string): string {
 const now = (): number => Math.floor(Number.parseFloat(readFileSync('/proc/uptime', 'latin1')));
 const FAR = 1000;
 
-function cgroup(t: TestContext, events: string): string {
-  const directory = join(scratch(t), 'cgroup');
-  mkdirSync(directory);
-  writeFileSync(join(directory, 'cgroup.events'), events);
-  return directory;
-}
-
 test('nothing to end: no hook, or one that has ended', () => {
   assert.equal(told(''), '');
-  assert.equal(told(`${now() + FAR} 1 2 - {}\n\n`), '');
+  assert.equal(told(`${now() + FAR} 1 2 {}\n\n`), '');
 });
 
 test('a hook that is past its limit is ended, and the program is told what it needs for that', () => {
   const start = readFileSync('/proc/self/stat', 'latin1').split(') ')[1]?.split(' ')[19];
-  assert.equal(told(`${now() - 1} ${process.pid} ${start} - {"a b":" c "}\n`), 'ended\n{"a b":" c "}\n');
+  assert.equal(told(`${now() - 1} ${process.pid} ${start} {"a b":" c "}\n`), 'ended\n{"a b":" c "}\n');
 });
 
 test('a hook whose first process is gone, or whose pid another has, is not waited for', () => {
-  assert.equal(told(`${now() + FAR} 4194303 5 - {}\n`), '');
-  assert.equal(told(`${now() + FAR} ${process.pid} 5 - {}\n`), '');
-});
-
-test('killed before the first process was known: an empty cgroup, or none, is not waited for', t => {
-  assert.equal(told(`${now() + FAR} 0 0 ${cgroup(t, 'populated 0\nfrozen 0\n')} {}\n`), '');
-  assert.equal(told(`${now() + FAR} 0 0 /nonexistent {}\n`), '');
-});
-
-test('killed before the first process was known: what is in the cgroup has its limit', t => {
-  assert.equal(told(`${now() + 1} 0 0 ${cgroup(t, 'populated 1\nfrozen 0\n')} {}\n`), 'ended\n{}\n');
-  assert.equal(told(`${now() + 1} 0 0 - {}\n`), 'ended\n{}\n');
+  assert.equal(told(`${now() + FAR} 4194303 5 {}\n`), '');
+  assert.equal(told(`${now() + FAR} ${process.pid} 5 {}\n`), '');
 });
 
 // The executable has whatever it was called as in argv, and no path of its own.
@@ -61,6 +45,7 @@ for (const { name, command } of programs) {
     const words = ['hooks-by-path', ...rest, 'run', 'backup', 'pre', '--hooks', directory] as const;
     const { child, left, says } = start(t, ['/usr/bin/env', ...words], { PATH: `${links}:/usr/bin:/bin` });
     await says('started');
+    await until('there is a watchdog', () => watchdogsOf(child.pid).length > 0);
     child.kill('SIGKILL');
     await until('nothing of the hook is left', () => left().length === 0);
   });

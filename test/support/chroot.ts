@@ -98,6 +98,13 @@ function runIn(
   });
 }
 
+/** The words that run a shell command in what is the root directory of a mount namespace, and no chroot: a view can be had there alone. */
+export const inRootDirectory = (root: string, command: string): readonly string[] => [
+  ...['nsenter', '--mount=/proc/self/ns/mnt', 'sh', '-euc'],
+  `mount --rbind "$0" "$0"; cd "$0"; pivot_root . .; umount -l .; ${command}`,
+  root,
+];
+
 /** Lets apt in the chroot fetch packages of its suite from the mirror that this machine's own apt uses. */
 export function useMirror({ root, run }: Chroot, suite: string): void {
   const format = ['--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'];

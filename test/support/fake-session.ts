@@ -7,7 +7,7 @@ import { processTag } from '../../src/hooks/plan.ts';
 import type { Observer } from '../../src/run/execute.ts';
 import type { ViewFault } from '../../src/run/view-plan.ts';
 import type { SessionDeps } from '../../src/session/deps.ts';
-import { openLog, readLog } from '../../src/session/log.ts';
+import { openLog } from '../../src/session/log.ts';
 import { openSession, type Session } from '../../src/session/session.ts';
 import { save } from '../../src/session/session-file.ts';
 import { processId } from '../../src/system/proc.ts';
@@ -28,6 +28,7 @@ import type {
   ViewEntry,
 } from '../../src/types.ts';
 import { scratch } from './scratch.ts';
+import { sessionsIn } from './session-record.ts';
 
 export interface FakeHook {
   readonly name: string;
@@ -61,7 +62,7 @@ export interface Fake {
   readonly said: string[];
   /** What was left running and ended. */
   readonly ended: readonly Trace[];
-  readonly session: (operation?: Operation, deps?: SessionDeps) => Session;
+  readonly session: (operation?: Operation, deps?: SessionDeps, more?: Partial<SessionSettings>) => Session;
   /** The sessions of the record that is there; none without one. */
   readonly records: (operation?: Operation) => readonly SessionRecord[];
   /** What is left in the state directory, without the tag that keeps it out of backups. */
@@ -87,6 +88,9 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
   };
   const settings: SessionSettings = {
     operation: 'backup',
+    name: 'restic',
+    only: [],
+    waitMs: 0,
     statePaths,
     sources: [{ kind: 'local', directory: DIRECTORY }],
     keyrings: ['/keys/a.gpg'],
@@ -110,6 +114,7 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
     said,
     ended,
     deps: {
+      prepare: () => undefined,
       loadHooks: async () => {
         const error = made.listingError?.();
         if (error !== undefined) throw error;
@@ -146,10 +151,11 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
         return made.inhabitants;
       },
     },
-    session: (operation = 'backup', deps = made.deps) => openSession({ ...settings, operation }, deps),
+    session: (operation = 'backup', deps = made.deps, more = {}) =>
+      openSession({ ...settings, operation, ...more }, deps),
     records: (operation = 'backup') => {
       const path = join(sessionsDirectory, `${operation}.json`);
-      return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).sessions : [];
+      return existsSync(path) ? sessionsIn(readFileSync(path, 'utf8')) : [];
     },
     files: () =>
       existsSync(sessionsDirectory)
@@ -157,7 +163,13 @@ export function fake(t: TestContext, ...names: readonly string[]): Fake {
             .filter(name => name !== 'CACHEDIR.TAG')
             .sort()
         : [],
-    logged: () => readLog(statePaths.log, tell),
+    logged: () =>
+      existsSync(statePaths.log)
+        ? readFileSync(statePaths.log, 'utf8')
+            .split('\n')
+            .filter(Boolean)
+            .map(line => JSON.parse(line))
+        : [],
     outcomes: () => made.logged().flatMap(entry => (entry.type === 'session' ? [entry.outcome] : [])),
   };
   return made;

@@ -20,6 +20,7 @@ import { Dice } from './dice.ts';
 import { place, plainEnvironment, startOf } from './harness.ts';
 import { type Evidence, examine, type Line, type Logged } from './invariant.ts';
 import { repository } from './repository.ts';
+import { sessionsIn } from './session-record.ts';
 
 const PROGRAM = executable();
 
@@ -699,7 +700,7 @@ async function expectGone(scene: Scene, look: () => readonly Process[]): Promise
   scene.violations.push(`still there after ${PATIENCE_MS / 1000} s: ${names.join(', ')}`);
 }
 
-/** A guardian that was not killed leaves no session that is not over, and no file but a record of what is owed. */
+/** A guardian that was not killed leaves no session that is not over, and nothing but a record of what is owed, and its scratch directory. */
 function expectEnded(scene: Scene): void {
   if (scene.kills > 0) return;
   const left = files(scene).filter(name => !isRecordOfDebts(scene, name));
@@ -707,9 +708,15 @@ function expectEnded(scene: Scene): void {
 }
 
 function isRecordOfDebts(scene: Scene, name: string): boolean {
+  const [, session] = /^scratch-(.*)/.exec(name) ?? [];
+  if (session !== undefined) {
+    return ['backup', 'restore'].some(each =>
+      read(scene, `${SESSIONS}/${each}.json`).includes(`"${session}"`),
+    );
+  }
   if (!name.endsWith('.json')) return false;
-  const { sessions } = JSON.parse(read(scene, `${SESSIONS}/${name}`));
-  return sessions.length > 0 && sessions.every(({ isOver }: { readonly isOver: boolean }) => isOver);
+  const sessions = sessionsIn(read(scene, `${SESSIONS}/${name}`));
+  return sessions.length > 0 && sessions.every(({ isOver }) => isOver);
 }
 
 const files = (scene: Scene): string[] => readdirSync(join(scene.directory, SESSIONS));

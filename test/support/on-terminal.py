@@ -1,13 +1,16 @@
-"""on-terminal.py ACTIONS COMMAND...: run a command on a terminal of its own, as a person would.
+"""on-terminal.py ACTIONS COMMAND...: run a command on a terminal of its own, of 24 rows and 80 columns, as a person would.
 
 ACTIONS is a JSON list of ["expect", TEXT], ["send", TEXT] and ["hangup"], done in turn. Then waits for the end, and prints the
 terminal's output and the exit status (a negative number for a signal) as JSON."""
 
+import fcntl
 import json
 import os
 import pty
 import select
+import struct
 import sys
+import termios
 import time
 
 # Longer than anything takes on the busiest machine.
@@ -16,6 +19,8 @@ PATIENCE = 180
 actions, command = json.loads(sys.argv[1]), sys.argv[2:]
 pid, terminal = pty.fork()
 if pid == 0:
+    # tcsetwinsize() came with Python 3.11.
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     os.execvp(command[0], command)
 
 output = b""

@@ -99,7 +99,7 @@ test('README installs it with apt on Debian for arm64; it runs hooks, a session,
       readFileSync(join(root, 'root/told'), 'utf8'),
       /^backup pre: \nbackup post: \nbackup pre: \nbackup error: .*'false'.*\nbackup pre: \nbackup error: the backup was cut off .*\n$/,
     );
-    assert.match(done('tklbam-hooks status'), /^backup: FAILED/);
+    assert.match(done('tklbam-hooks status'), /^backup 'sh': FAILED/);
     done('dpkg --purge tklbam-hooks');
   });
 });

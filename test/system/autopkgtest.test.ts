@@ -40,7 +40,7 @@ test('the tests of the package pass in a clean Debian, by autopkgtest', t => {
   const { status, stdout, stderr } = spawnSync('env', [...separate, ...command], {
     encoding: 'utf8',
     env: { ...process.env, LC_ALL: 'C.UTF-8' },
-    timeout: 600_000,
+    timeout: 1_800_000,
   });
   assert.equal(status, 0, stdout + stderr);
   assert.match(stdout, /^backup +PASS$/m);

@@ -7,9 +7,9 @@ import { assertSaid } from '../support/transcript.ts';
 const packages = ['systemd-sysv', 'dbus', 'libpam-systemd', 'cron', 'procps', 'python3-minimal'];
 let transcript: readonly string[] = [];
 
-before(() => {
+before(async () => {
   const files = { 'caller-unit': 'test/vm/caller-unit', 'fork-chain': 'test/attacks/fork-chain' };
-  transcript = inContainer(packages, files, ['caller-unit']);
+  transcript = await inContainer('bookworm', packages, files, ['caller-unit']);
 });
 
 const says = (expected: Readonly<Record<string, readonly string[]>>): void =>

@@ -16,16 +16,19 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { COMMANDS, LIBRARY } from '../../src/cli/grammar.ts';
 import { parseDefaults } from '../../src/system/defaults.ts';
 import { executable } from '../support/built.ts';
 import { type Chroot, type ChrootOptions, openChroot, SOURCE, useMirror } from '../support/chroot.ts';
 import { deb, version } from '../support/debs.ts';
 import { place, scratch } from '../support/harness.ts';
+import { MANUAL_PAGES } from '../support/manual.ts';
 import { startNtpServer } from '../support/ntp-server.ts';
 import { repository } from '../support/repository.ts';
 
 const FIXCLOCK = '/etc/tklbam/hooks.d/fixclock';
 const DEFAULTS = '/etc/default/tklbam-hooks';
+const readme = readFileSync(join(repository, 'README.md'), 'utf8');
 
 // How it is built.
 
@@ -104,7 +107,9 @@ function copyOfSources(t: TestContext): string {
 
 test('the program loads nothing of Node.js that most of its security releases are about', () => {
   const bundle = readFileSync(join(repository, 'dist/tklbam-hooks.cjs'), 'utf8');
-  const modules = [...bundle.matchAll(/require\(["'](?:node:)?([a-z0-9_/]+)["']\)/g)].map(([, name]) => name);
+  const modules = [...bundle.matchAll(/require\)?\(["'](?:node:)?([a-z0-9_/]+)["']\)/g)].map(
+    ([, name]) => name,
+  );
   assert.ok(modules.includes('child_process'));
   const unwanted = /^(?:crypto|dgram|dns|https?|http2|inspector|sqlite|tls|wasi|worker_threads|zlib)(?:\/|$)/;
   assert.deepEqual(
@@ -150,31 +155,78 @@ test('every setting of /etc/default/tklbam-hooks is commented out, and well-form
       TKLBAM_HOOKS_KEYRING: '/usr/share/keyrings/example.gpg',
       TKLBAM_HOOKS_STATE: '/var/lib/tklbam-hooks',
       TKLBAM_HOOKS_LOG: '/var/log/tklbam-hooks.log',
+      TKLBAM_HOOKS_METRICS: '/var/lib/prometheus/node-exporter/tklbam-hooks.prom',
     },
     warnings: [],
   });
 });
 
-test('groff and man have nothing to say about the manual page', () => {
-  const page = join(repository, 'packaging/tklbam-hooks.8');
-  const env = { ...process.env, LC_ALL: 'C.UTF-8', MANROFFSEQ: '', MANWIDTH: '80' };
-  const { status, stderr } = spawnSync('man', ['--warnings', '--local-file', page], {
-    encoding: 'utf8',
-    env,
+for (const { name, text } of MANUAL_PAGES) {
+  test(`groff and man have nothing to say about ${name}`, () => {
+    const page = join(repository, 'packaging', name);
+    const env = { ...process.env, LC_ALL: 'C.UTF-8', MANROFFSEQ: '', MANWIDTH: '80' };
+    const { status, stderr } = spawnSync('man', ['--warnings', '--local-file', page], {
+      encoding: 'utf8',
+      env,
+    });
+    assert.deepEqual([status, stderr], [0, '']);
   });
-  assert.deepEqual([status, stderr], [0, '']);
+
+  test(`what ${name} refers to in another page is there`, () => {
+    const referred = [
+      ...text.matchAll(/^\.R?B "?([A-Z][A-Z ]+[A-Z])"?(?: ;)?\n(?:in|of)\n\.BR (tklbam\S+) \((\d)/gm),
+    ];
+    assert.ok(referred.length > 0);
+    for (const [, section = '', page, number] of referred) {
+      const file = `${page?.replaceAll('\\-', '-')}.${number}`;
+      assert.ok(sections(file).includes(section), `${file}: ${section}`);
+    }
+  });
+}
+
+test('what messages, hooks and examples refer to in a manual page is there', () => {
+  const files = ['src', 'hooks.d', 'packaging/examples'].flatMap(directory =>
+    readdirSync(join(repository, directory), { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(entry => join(entry.parentPath, entry.name)),
+  );
+  const referred = files.flatMap(file => {
+    const text = readFileSync(file, 'utf8');
+    return [
+      ...text.matchAll(/([A-Z][A-Z ]+[A-Z]) in (tklbam-hooks[a-z-]*)\((\d)\)/g),
+      ...[...text.matchAll(/(tklbam-hooks[a-z-]*)\((\d)\) says more under ([A-Z][A-Z ]+[A-Z])/g)].map(
+        ([all, page, number, section]) => [all, section, page, number] as const,
+      ),
+    ];
+  });
+  assert.ok(referred.length > 10);
+  for (const [, section = '', page, number] of referred)
+    assert.ok(sections(`${page}.${number}`).includes(section), `${section} in ${page}.${number}`);
 });
 
-const COMMANDS = ['run', 'list', 'check', 'wrap', 'session', 'recover', 'status', 'fixclock'];
+const sections = (page: string): string[] =>
+  [...(MANUAL_PAGES.find(({ name }) => name === page)?.text ?? '').matchAll(/^\.SH "?(.*?)"?$/gm)].map(
+    ([, title = '']) => title,
+  );
 
 const options = (command: string): string[] => {
   const help = execFileSync(executable(), [command, '--help'], { encoding: 'utf8' });
   return [...new Set(help.match(/--[a-z-]+/g))].sort();
 };
 
+test('tklbam-hooks(8) lists every ready hook, and tklbam-hooks(5) says what it does', () => {
+  const text = (page: string): string =>
+    MANUAL_PAGES.find(({ name }) => name === page)?.text.replaceAll('\\-', '-') ?? '';
+  const [, list = ''] = /^\.SH "READY HOOKS"\n(.*?)^\.SH /ms.exec(text('tklbam-hooks.8')) ?? [];
+  for (const hook of LIBRARY) {
+    assert.match(list, new RegExp(`^\\.BR? .*\\b${hook}\\b`, 'm'));
+    assert.ok(text('tklbam-hooks.5').includes(`\n.SS ${hook}\n`), hook);
+  }
+});
+
 test('the manual page knows every command and option', () => {
-  const page = readFileSync(join(repository, 'packaging/tklbam-hooks.8'), 'utf8');
-  for (const command of COMMANDS) {
+  const page = MANUAL_PAGES.find(({ name }) => name === 'tklbam-hooks.8')?.text ?? '';
+  for (const command of Object.keys(COMMANDS)) {
     assert.ok(page.includes(`\n.SY "tklbam\\-hooks ${command}"\n`), command);
     for (const option of options(command)) {
       assert.ok(page.includes(`${option.replaceAll('-', '\\-')}`), option);
@@ -198,9 +250,49 @@ const CALLED = [
   ),
 ].sort();
 /** Recommended (gpgv), suggested (btrfs-progs, lvm2), required in Debian (mount), or not asked without it (systemd): each absence is told. */
-const OPTIONAL = new Set(['btrfs', 'gpgv', 'lvcreate', 'lvremove', 'lvs', 'mount', 'systemctl', 'umount']);
+const OPTIONAL = new Set([
+  'apt-get',
+  'btrfs',
+  'gpgv',
+  'lvcreate',
+  'lvremove',
+  'lvs',
+  'mount',
+  'systemctl',
+  'umount',
+]);
 
 for (const suite of ['bullseye', 'bookworm', 'trixie']) {
+  test(`README has what the tool to set the clock adds to a minimal ${suite}`, t => {
+    const tool = suite === 'bullseye' ? 'sntp' : 'ntpsec-ntpdig';
+    const chroot = openChroot(t, suite);
+    useMirror(chroot, suite);
+    const added = (names: string): readonly [number, number] => {
+      const install = ['apt-get', 'install', '--assume-no', '--no-install-recommends', ...names.split(' ')];
+      const plan = chroot.run(install).stdout;
+      const [, count] = /^\d+ upgraded, (\d+) newly/m.exec(plan) ?? [];
+      const [, size, unit] = /^After this operation, ([\d.,]+) ([kM])B of/m.exec(plan) ?? [];
+      return [Number(count), Number(size?.replace(',', '')) / (unit === 'k' ? 1000 : 1)];
+    };
+    const [python, both] = [added('python3'), added(`python3 ${tool}`)];
+    const measured = [
+      added(tool),
+      [both[0] - python[0], both[1] - python[1]] as const,
+      added('ntpsec-ntpdate'),
+      added('chrony'),
+    ];
+    const row = readme.split('\n').find(line => line.startsWith(`| ${suite} `)) ?? '';
+    assert.ok(row.includes(`\`${tool}\``), row);
+    const said = [...row.matchAll(/(\d+)(?:,| *\|) *([\d.]+) MB/g)].map(found => found.slice(1).map(Number));
+    assert.deepEqual(
+      said.map(([count]) => count),
+      measured.map(([count]) => count),
+      `${row}: ${measured.join(' ')}`,
+    );
+    for (const [index, [, size]] of measured.entries())
+      assert.ok(Math.abs((said[index]?.[1] ?? 0) - size) < 0.2 + size / 50, `${row}: ${measured.join(' ')}`);
+  });
+
   test(`the package on ${suite}`, async t => {
     const tool = suite === 'bullseye' ? 'sntp' : 'ntpsec-ntpdig';
     const chroot = openChroot(t, suite, ['wget']);
@@ -231,7 +323,13 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
       done(`${install} /root/current.deb`);
       assert.equal(run('command -v node')[0], 127);
       assert.equal(done('tklbam-hooks --version'), `tklbam-hooks ${version}\n`);
-      assert.match(done('tklbam-hooks list'), / passed-over +README .*\n {2}enabled +fixclock\n/);
+      const list = done('tklbam-hooks list');
+      for (const line of [
+        /^ {2}passed-over +README /m,
+        /^ {2}disabled +services /m,
+        /^ {2}enabled +fixclock$/m,
+      ])
+        assert.match(list, line);
     });
 
     await t.test('what it calls is in packages that every Debian has', () => {
@@ -287,22 +385,21 @@ for (const suite of ['bullseye', 'bookworm', 'trixie']) {
         '10-stop-database: backup pre, in /\n20-dump: backup pre, in /\n',
         'HookError: `/etc/tklbam/hooks.d/20-dump backup pre` non-zero exitcode (3), the hooks after it were not run\n',
       ]);
+      const installed = readdirSync(join(repository, 'hooks.d'));
+      const data = 'has the name of a backup, package manager or data file';
+      const lines = [...installed, '10-stop-database', '20-dump', '30-snapshot', '40-off']
+        .toSorted()
+        .map(name => {
+          if (name === 'README') return `  passed-over  README  ${data}\n`;
+          if (name.endsWith('.conf')) return `  passed-over  ${name}  has the name of a settings file\n`;
+          return installed.includes(name) || name === '40-off'
+            ? `  disabled     ${name}  is not executable (chmod +x enables it)\n`
+            : `  enabled      ${name}\n`;
+        });
       assert.equal(
         done('tklbam-hooks list'),
         `/etc/tklbam/hooks.d:
-  enabled      10-stop-database
-  enabled      20-dump
-  enabled      30-snapshot
-  disabled     40-off  is not executable (chmod +x enables it)
-  passed-over  README  has the name of a backup, package manager or data file
-  disabled     fixclock  is not executable (chmod +x enables it)
-  disabled     services  is not executable (chmod +x enables it)
-  passed-over  services.conf
-                 has the name of a backup, package manager or data file
-  disabled     snapshot  is not executable (chmod +x enables it)
-  passed-over  snapshot.conf
-                 has the name of a backup, package manager or data file
-
+${lines.join('')}
 /var/lib/tklbam/profile/hooks.d: no such directory, so no hooks
 `,
       );
@@ -391,7 +488,10 @@ echo "$2: $TKLBAM_HOOK_ERROR" >>/root/told
         told(),
         'error: the backup was cut off when the machine went down (last state: inspect)\npre: \npost: \n',
       );
-      assert.equal(done('cd /var/lib/tklbam-hooks && find . -type f'), './sessions/CACHEDIR.TAG\n');
+      assert.equal(
+        done('cd /var/lib/tklbam-hooks && find . -type f ! -name status.json'),
+        './sessions/CACHEDIR.TAG\n',
+      );
       done('rm /root/told');
     });
 
@@ -407,7 +507,7 @@ echo "$2: $TKLBAM_HOOK_ERROR" >>/root/told
           /^tklbam-hooks: '\/etc\/tklbam\/hooks\.d\/service backup error' non-zero exitcode \(1\) \(attempt 1 of 3\)/m,
         );
         assert.match(stderr, /^tklbam-hooks: removed all the same\. What the hooks above have stopped/m);
-        assert.equal(done(`ls ${SESSIONS}`), 'CACHEDIR.TAG\nbackup.json\n');
+        assert.match(done(`ls ${SESSIONS}`), /^CACHEDIR\.TAG\nbackup\.json\nscratch-\S+\n$/);
 
         done('dpkg --force-confdef --force-confold -i /root/next.deb && touch /root/mended');
         const removal = run('dpkg --remove tklbam-hooks');

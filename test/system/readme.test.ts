@@ -1,13 +1,16 @@
-// README's commands for developers, with Debian's own Node.js and npm: in clean chroots, with the network.
+// README's commands for developers, with Debian's own Node.js and npm: in clean chroots, with the network; and the package that is made there.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { openChroot, useMirror } from '../support/chroot.ts';
+import { deb } from '../support/debs.ts';
 import { repository } from '../support/repository.ts';
 
-const [build = '', tests = ''] = readFileSync(join(repository, 'README.md'), 'utf8')
+const readme = readFileSync(join(repository, 'README.md'), 'utf8');
+const [build = '', tests = ''] = readme
   .split('\n')
   .filter(line => line.startsWith('    build/setup'))
   .map(line => line.trim());
@@ -40,6 +43,13 @@ for (const [suite, node, npm] of [
     assert.ok(versions[0]?.startsWith(node) && versions[1]?.startsWith(npm), versions.join());
 
     assert.match(inClone(build), /^backup: good, /m);
+    if (suite === 'bookworm') {
+      const [, makeDeb = ''] = /^ {4}git checkout \S+ && (build\/setup deb && .*)$/m.exec(readme) ?? [];
+      const again = makeDeb.replace(' && npm ci && npm run build && ', ' && ');
+      assert.notEqual(again, makeDeb);
+      const sum = createHash('sha256').update(readFileSync(deb)).digest('hex');
+      assert.ok(inClone(again).includes(`${sum}  dist/${basename(deb)}\n`), 'the package differs');
+    }
     // All else that `npm test` runs it runs in the same way; here it would take as long as the whole.
     inClone('npm run lint && npm run test:unit');
   });

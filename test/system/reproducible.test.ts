@@ -9,8 +9,9 @@ import { isRoot, scratch } from '../support/harness.ts';
 import { repository } from '../support/repository.ts';
 
 /**
- * Builds in a copy ($1, in a directory with a space), as an ordinary user, a year from now. The copy's directories are read in
- * another order: tmpfs has the youngest file first. $0 is the repository, $2 where the products go.
+ * Builds in a copy ($1, in a directory with a space), as an ordinary user, a year from now, with other settings and programs on the
+ * machine. The copy's directories are read in another order: tmpfs has the youngest file first. $0 is the repository, $2 where the
+ * products go.
  */
 const BUILD = `umask 022
 mount -t tmpfs -o mode=755 tmpfs "$1"
@@ -24,6 +25,9 @@ mkdir "$1/a copy/node_modules" "$1/a copy/dist" "$1/home"
 mount --bind node_modules "$1/a copy/node_modules"
 mount -t tmpfs -o mode=755 tmpfs /etc/default
 echo 'TKLBAM_HOOKS_TIMEOUT=1s' >/etc/default/tklbam-hooks
+mkdir "$1/upper" "$1/overlay"
+ln -s nowhere "$1/upper/dangling"
+mount -t overlay -o "lowerdir=/usr/bin,upperdir=$1/upper,workdir=$1/overlay" overlay /usr/bin
 cd "$1/a copy"
 umask 077
 unshare --user --map-user=1000 --map-group=1000 env -i HOME="$1/home" PATH="$PATH" TZ=Pacific/Kiritimati LANG=C \\

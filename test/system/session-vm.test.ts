@@ -1,64 +1,42 @@
 // A service that a hook stopped runs again, whatever becomes of the backup: in a virtual machine, under systemd, with the
 // package and the stand-in for tklbam installed, up to a power cut.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { buildTklbam, deb } from '../support/debs.ts';
 import { cacheDirectory } from '../support/harness.ts';
+import { openMachine } from '../support/machine.ts';
 import { repository } from '../support/repository.ts';
+import { textsOf } from '../support/transcript.ts';
 import { vmImage } from '../support/vm-image.ts';
 
 let directory: string;
 /** All that the guest said, in five boots. */
-const transcript: string[] = [];
+let transcript: readonly string[] = [];
 
 before(async () => {
   mkdirSync(cacheDirectory, { recursive: true, mode: 0o755 });
   directory = mkdtempSync(join(cacheDirectory, 'session-vm-'));
-  const image = vmImage();
-  const work = join(directory, 'work');
-  mkdirSync(work);
-  copyFileSync(deb, join(work, 'tklbam-hooks.deb'));
-  buildTklbam(work, '1');
+  const machine = openMachine(directory, vmImage());
   for (const file of ['session', 'stop-cron'])
-    copyFileSync(join(repository, 'test/vm', file), join(work, file));
-
-  const disk = join(directory, 'disk');
-  assert.equal(await boot(image, work, disk, 'first'), 143, transcript.join('\n'));
-  assert.equal(await boot(image, work, disk, 'second'), 0, transcript.join('\n'));
-  assert.equal(await boot(image, work, disk, 'third'), 143, transcript.join('\n'));
-  for (const name of ['fourth', 'fifth'])
-    assert.equal(await boot(image, work, disk, name), 0, transcript.join('\n'));
+    copyFileSync(join(repository, 'test/vm', file), join(machine.work, file));
+  ({ transcript } = machine);
+  for (const [name, isCut] of Object.entries({
+    first: true,
+    second: false,
+    third: true,
+    fourth: false,
+    fifth: false,
+  })) {
+    assert.equal(await machine.boot('bash', 'session', name), isCut, transcript.join('\n'));
+  }
 });
 after(() => {
   if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
 });
 
-/** Resolves to the status of test/vm/run: 143 after a power cut, which is when the guest says so. */
-async function boot(image: string, work: string, disk: string, name: string): Promise<number | null> {
-  const machine = spawn(
-    join(repository, 'test/vm/run'),
-    ['-t', '3600', '-k', disk, image, work, 'bash', 'session', name],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  const ended = once(machine, 'exit');
-  for await (const line of createInterface({ input: machine.stdout })) {
-    transcript.push(line);
-    if (line === 'power-cut\tnow') machine.kill('SIGTERM');
-  }
-  const [status] = await ended;
-  return status;
-}
-
 /** The lines of that name. */
-const said = (name: string): string[] =>
-  transcript.filter(line => line.startsWith(`${name}\t`)).map(line => line.slice(name.length + 1));
+const said = (name: string): string[] => textsOf(transcript, name);
 
 /** The service runs, nothing is left of the session, and this is what the hook was told. */
 function assertOver(name: string, status: string, told: RegExp): void {
@@ -74,7 +52,10 @@ test('a good backup stops the service and starts it again', () => {
 });
 
 test('in the middle of every backup the service is stopped, and the session recorded', () => {
-  assert.deepEqual(said('middle'), Array(10).fill('-\tinactive\tbackup.json backup.lock\tpre: inactive'));
+  assert.deepEqual(
+    said('middle'),
+    Array(10).fill('-\tinactive\tbackup.json backup.lock restore.lock\tpre: inactive'),
+  );
 });
 
 test('the service runs again after a hook that failed', () => {
@@ -103,7 +84,9 @@ test('... after HUP, and on a terminal that is gone', () => {
 });
 
 test('... after kill -9 of the guardian, when recover has run', () => {
-  assert.deepEqual(said('guardian-killed'), ['-\tinactive\tbackup.json backup.lock\tpre: inactive']);
+  assert.deepEqual(said('guardian-killed'), [
+    '-\tinactive\tbackup.json backup.lock restore.lock\tpre: inactive',
+  ]);
   assertOver(
     'guardian-recovered',
     '0',
@@ -171,14 +154,14 @@ test('without a hook the service would not have come back at boot', () => {
 
 test('log and journal tell of the power cut', () => {
   const pattern =
-    /^{"type":"session",.*"operation":"backup","outcome":"failed","error":"the backup was cut off when the machine went down/;
+    /^{"type":"session",.*"operation":"backup",.*"outcome":"failed","error":"the backup was cut off when the machine went down/;
   assert.match(said('log').at(-1) ?? '', pattern);
   const journal = said('journal');
   // From a stream and a datagram socket: in the order of their arrival.
   for (const expected of [
     /^tklbam-hooks: the backup of \S+ \S+ was cut off when the machine went down/,
-    /^{"type":"hook",.*"state":"error","hook":"stop-cron",.*"outcome":"succeeded"/,
-    pattern,
+    /^backup error: 'stop-cron' succeeded after /,
+    /^backup '[^']+': FAILED, took .*: the backup was cut off when the machine went down/,
   ])
     assert.ok(
       journal.some(line => expected.test(line)),
@@ -197,9 +180,12 @@ test('status shows a backup that runs, one that was cut off, and how the last on
     /^backup: CUT OFF \(last state: inspect\), .*; 'tklbam-hooks recover' finishes it, and tells these hooks:$/,
   );
   assert.equal(owed, '  /etc/tklbam/hooks.d/stop-cron');
-  const [last = '', hook = ''] = said('status');
-  assert.match(last, /^backup: FAILED, .*: the backup was cut off when the machine went down/);
-  assert.match(hook, /^ {2}stop-cron: .*error \d+\.\d s$/);
+  const status = said('status').join('\n');
+  assert.match(
+    status,
+    /^backup: FAILED, .*\n {2}the backup was cut off when the machine went down(?:.|\n)*\n {2}the last good one: /,
+  );
+  assert.match(status, /\n {2}stop-cron {2}[=+.]+ .* s/);
 });
 
 test('at a boot without a record the unit is not started, and it never brings an ordering cycle', () => {

@@ -171,7 +171,7 @@ for (const { suite, python, packages } of beds) {
       const command = `logrotate --force /etc/logrotate.d/tklbam-hooks && tklbam-hooks status
 stat -c %a /var/log/tklbam-hooks.log* && tklbam-restore && tklbam-hooks status`;
       const { stdout, stderr } = see(command);
-      const status = '(\\w+: good, .*\n( {2}[ab]: pre .*\n){2}\n?){2}';
+      const status = '(\\w+: good, .*\n){2}(\nThe hooks of the \\w+ of .*:\n( {2}[ab] .*\n){2}){2}';
       assert.match(stdout, new RegExp(`^${status}(600\n){2}working\ndone\n${status}$`), stderr);
     });
 
@@ -351,7 +351,7 @@ grep -acFx "cwd=/root/$odd" told; grep -acFx "TKLBAM_ODD=$odd\\é" told; (exit $
       assert.match(restore.stdout, /second: 1\n/);
       assert.match(
         restore.stderr,
-        /^hooks\.HookError: another restore session is running: pid \d+, since \S+ \S+, called by 'tklbam-restore' \(pid \d+\); no hook was run$/m,
+        /^hooks\.HookError: another session is running: the restore 'tklbam-restore', pid \d+, since \S+ \S+, called by 'tklbam-restore' \(pid \d+\); no hook was run$/m,
       );
       assert.equal(
         told(restore).replace(/restore /g, ''),
@@ -378,13 +378,108 @@ rm -r /root/registry
         assert.deepEqual([backup.status, backup.stderr], [0, '']);
         const [start = '', ...more] = readFileSync(inRoot('root/starts'), 'utf8').trimEnd().split('\n');
         assert.deepEqual(more, []);
-        assert.match(start, /^session backup --control \d+ --profile \/root\/registry\/profile$/);
+        assert.match(start, /^session --ahead \d+$/);
         assert.equal(backup.hooks.length, 6);
         for (const { descriptors, guardian, open } of backup.hooks) {
           assert.deepEqual([descriptors, guardian], ['0 1 2 3', `/usr/bin/program ${start} `]);
           assert.equal(open, '');
         }
       }
+    });
+
+    /** Of a caller that does so much between `import hooks` and `pre`: what the guardian was started with, a line of each. */
+    const started = (between: string, command = `${python} /root/tklbam-backup`): Seen => {
+      place(
+        inRoot('root'),
+        'tklbam-backup',
+        `import json, os, signal, socket, subprocess, sys, time
+sys.path.insert(0, "/usr/lib/tklbam")
+import hooks
+${between}
+hooks.backup.pre()
+hooks.backup.post()
+`,
+      );
+      return see(command);
+    };
+    const guardians = ({ hooks }: Seen): string =>
+      [...new Set(hooks.map(({ guardian = '' }) => guardian.replace(/^\S+ | \d+ $/g, '')))].join();
+
+    await t.test('a guardian that was started at the import of hooks.py is ready before pre', () => {
+      const seen = started('');
+      assert.deepEqual([seen.status, seen.stderr, guardians(seen)], [0, '', 'session --ahead']);
+      // It is not what it was started with that counts, but what tklbam has by then.
+      const moved = started(`os.environ["TKLBAM_HOOKS"] = "/root/hooks2"
+os.environ["TKLBAM_LATE"] = "yes"
+os.makedirs("/root/hooks2")
+subprocess.check_call(["cp", "-p", "/etc/tklbam/hooks.d/a", "/root/hooks2/late"])
+os.chdir("/root/hooks2")`);
+      assert.deepEqual(
+        [told(moved), guardians(moved)],
+        ['late backup pre, late backup post', 'session --ahead'],
+      );
+      assert.deepEqual(
+        moved.hooks.map(({ TKLBAM_LATE, cwd }) => `${TKLBAM_LATE} ${cwd}`),
+        ['yes /root/hooks2', 'yes /root/hooks2'],
+      );
+      rmSync(inRoot('root/hooks2'), { recursive: true });
+    });
+
+    await t.test('... but another one, where it would have had something else of tklbam', () => {
+      for (const change of [
+        'os.umask(0o77)',
+        'os.nice(1)',
+        'os.setpgid(0, 0)',
+        'os.dup2(os.open("/root/output", os.O_WRONLY | os.O_CREAT), 1)',
+        'os.dup2(os.open("/dev/zero", os.O_RDONLY), 0)',
+        'import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))',
+        'hooks._ahead.process.kill()',
+        'hooks._ahead.process.kill(); hooks._ahead.process.wait()',
+        'if os.fork(): os._exit(os.wait()[1] >> 8)',
+      ]) {
+        const seen = started(change);
+        assert.deepEqual([seen.status, seen.stderr, told(seen).split(', ').length], [0, '', 4], change);
+        assert.equal(guardians(seen), 'session backup --control', change);
+      }
+    });
+
+    await t.test('... and none that stays, where pre does not come', () => {
+      for (const [end, status] of [
+        ['sys.exit("usage: tklbam-backup")', 1],
+        ['os._exit(0)', 0],
+        ['os.execv("/bin/true", ["true"])', 0],
+        ['os.kill(os.getpid(), signal.SIGKILL)', 137],
+      ] as const) {
+        const seen = started(end);
+        assert.deepEqual([seen.status, told(seen)], [status, ''], seen.stderr);
+      }
+      const others = started(
+        'print(hooks._ahead.process)',
+        `${python} -c 'exec(open("/root/tklbam-backup").read())'`,
+      );
+      assert.deepEqual([others.stdout, guardians(others)], ['None\n', 'session backup --control']);
+    });
+
+    await t.test('nobody else can answer in its place', () => {
+      const seen = started(`
+class First(object):
+    def __init__(self, socket):
+        self.socket = socket
+        self.close = socket.close
+
+    def sendall(self, orders, flags):
+        name = json.loads(orders.decode())["argv"][-1][1:]
+        self.stranger = socket.socket(socket.AF_UNIX)
+        self.stranger.connect("\\0" + name)
+        self.stranger.sendall(b'{"status": 0, "error": null, "results": []}\\n')
+        self.socket.sendall(orders, flags)
+
+hooks._ahead.socket = First(hooks._ahead.socket)`);
+      assert.deepEqual(
+        [seen.status, told(seen), guardians(seen)],
+        [0, 'a backup pre, b backup pre, b backup post, a backup post', 'session --ahead'],
+        seen.stderr,
+      );
     });
 
     await t.test("hooks are where tklbam's own configuration has them", () => {

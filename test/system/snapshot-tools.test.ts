@@ -5,7 +5,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { executable } from '../support/built.ts';
-import { openChroot, SOURCE } from '../support/chroot.ts';
+import { inRootDirectory, openChroot, SOURCE } from '../support/chroot.ts';
 import { repository } from '../support/repository.ts';
 import { textsOf } from '../support/transcript.ts';
 
@@ -34,12 +34,12 @@ test('two files that a writer numbers in turn', async t => {
     chrooted.stderr,
     /conf: this is a chroot, .*; nothing was stopped \(back up from outside of it, .*\)/,
   );
-  const pivot = `nsenter --mount=/proc/self/ns/mnt sh -ec 'mount --rbind ${root} ${root}; cd ${root}; pivot_root . .; umount -l .
-    exec bash ${SOURCE}/test/vm/snapshot-tools ${SOURCE} /readme'`;
   const readme = readFileSync(join(repository, 'README.md'), 'utf8');
   const [block = ''] = /^ {4}echo 'VOLUMES=.*\n(?: {4}.*\n)+/m.exec(readme) ?? [];
   writeFileSync(join(root, 'readme'), block);
-  const { stdout, stderr } = run(['sh', '-ec', pivot]);
+  const { stdout, stderr } = run(
+    inRootDirectory(root, `exec bash ${SOURCE}/test/vm/snapshot-tools ${SOURCE} /readme`),
+  );
   const transcript = stdout.split('\n');
   const said = (name: string): string[] => textsOf(transcript, name);
   const apart = (name: string): number => {

@@ -1,4 +1,4 @@
-"""Stands in for tklbam-restore: [-s | --simulate]"""
+"""Stands in for tklbam-restore: [-s | --simulate]. EXTRAS is a copy of a backup's metadata."""
 import os
 import shutil
 import sys
@@ -15,7 +15,11 @@ def main():
     try:
         hooks.restore.pre()
         extras = os.path.join(extract, "TKLBAM")
-        os.mkdir(extras)
+        # What was in /TKLBAM when EXTRAS was made of it.
+        if "EXTRAS" in os.environ:
+            shutil.copytree(os.environ["EXTRAS"], extras)
+        else:
+            os.mkdir(extras)
         os.environ["TKLBAM_BACKUP_EXTRACT_PATH"] = extract
         hooks.restore.inspect(extras)
         common.work()

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COMMANDS } from '../../src/cli/grammar.ts';
-import { help } from '../../src/cli/help.ts';
+import { COMMANDS, LIBRARY } from '../../src/cli/grammar.ts';
+import { help, NO_COMMAND } from '../../src/cli/help.ts';
 import { parse } from '../../src/cli/parse.ts';
-import { escapeControls } from '../../src/cli/text.ts';
+import { escapeControls, listed } from '../../src/cli/text.ts';
 import { UsageError } from '../../src/cli/usage-error.ts';
+import { MANUAL_PAGES } from '../support/manual.ts';
 
 const parseWords = (line: string, env: Record<string, string> = {}, cwd: string | undefined = '/here') =>
   parse(line === '' ? [] : line.split(' '), env, cwd);
@@ -39,8 +40,16 @@ const library = (file: string) => ({
   kind: 'library',
   hook: 'services',
   event: { operation: 'backup', state: 'post' },
+  cwd: '/here',
   settings: file,
   statePaths,
+});
+
+const verification = (place: string | undefined) => ({
+  ...library('/etc/tklbam/hooks.d/sqlite.conf'),
+  hook: 'sqlite',
+  event: { operation: 'backup', state: 'pre' },
+  verify: { directory: place },
 });
 
 const requests: [string, Record<string, string>, unknown][] = [
@@ -76,7 +85,7 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['run backup pre --timeout 7', { TKLBAM_HOOKS_TIMEOUT: '5m' }, { ...run, timeoutMs: 7000 }],
   ['run backup pre --keyring /a --keyring b', {}, { ...run, keyrings: ['/a', '/here/b'] }],
   ['run backup pre', { TKLBAM_HOOKS_KEYRING: '/a:/b' }, { ...run, keyrings: ['/a', '/b'] }],
-  ['check a b --json', {}, { ...settings, kind: 'check', json: true, names: ['a', 'b'] }],
+  ['check a b --json', {}, { ...settings, kind: 'check', statePaths, json: true, names: ['a', 'b'] }],
   ['run --verbose backup pre --dry-run', {}, { ...run, verbose: true, dryRun: true }],
   ['run -v backup pre', {}, { ...run, verbose: true }],
   ['list', {}, { ...list }],
@@ -90,6 +99,8 @@ const requests: [string, Record<string, string>, unknown][] = [
   ['new a', {}, { kind: 'new', directory: '/etc/tklbam/hooks.d', name: 'a' }],
   ['library services backup post', { TKLBAM_HOOKS: '/h' }, library('/h/services.conf')],
   ['library services backup post --settings web.conf', {}, library('/here/web.conf')],
+  ['library sqlite verify', {}, verification(undefined)],
+  ['library sqlite verify dumps', {}, verification('/here/dumps')],
   [
     'fixclock restore pre',
     {},
@@ -122,14 +133,17 @@ for (const [line, env, expected] of requests) {
 }
 
 const errors: [string, string][] = [
-  ['', 'no command given'],
-  ['-v', 'no command given'],
+  ['', NO_COMMAND],
+  ['-v', NO_COMMAND],
   ['sing', "unknown command 'sing'"],
   ['toString', "unknown command 'toString'"],
   ['run', "'run' needs OPERATION STATE, and OPERATION is missing"],
   ['run backup', "'run' needs OPERATION STATE, and STATE is missing"],
   ['run backup pre again', "'run' takes no argument 'again'"],
-  ['run Backup pre', "unknown operation 'Backup', it is one of backup, restore"],
+  ['run Backup pre', "unknown operation 'Backup', did you mean 'backup'?"],
+  ['run save pre', "unknown operation 'save', it is one of backup, restore"],
+  ['run backup psot', "unknown state 'psot', did you mean 'post'?"],
+  ['library sqllite backup pre', "unknown hook 'sqllite', did you mean 'sqlite'?"],
   ['run backup mid', "unknown state 'mid', it is one of pre, inspect, post, error"],
   ['run backup ../../x', "unknown state '../../x', it is one of pre, inspect, post, error"],
   ['run backup pre --lsit', "unknown option '--lsit'"],
@@ -176,8 +190,9 @@ const errors: [string, string][] = [
   ['new a b', "'new' takes no argument 'b'"],
   ['new ../x', "it takes the name of a hook, not a path: '../x'"],
   ['disable ../x', "it takes the name of a hook, not a path: '../x'"],
+  ['library sqlite verify a b', "'library' takes no argument 'b'"],
   ['library services backup', "'library' needs HOOK OPERATION STATE, and STATE is missing"],
-  ['library nothing backup pre', "unknown hook 'nothing', it is one of services, snapshot"],
+  ['library nothing backup pre', `unknown hook 'nothing', it is one of ${LIBRARY.join(', ')}`],
   ['check ../x', "it takes the name of a hook, not a path: '../x'"],
   ['run backup pre --only a/b', "it takes the name of a hook, not a path: 'a/b'"],
   ['run backup pre --hooks /a\ufffd', '--hooks is not valid UTF-8'],
@@ -226,6 +241,26 @@ test('help of a command has what is its own, and nothing else', () => {
   assert.match(help('wrap'), /75 .*put it off/);
 });
 
+test('what is said without a command is what is asked for most, and fits 80 columns', () => {
+  assert.match(NO_COMMAND, /^no command given.*\n {2}tklbam-hooks status +whether/);
+  for (const line of `tklbam-hooks: ${NO_COMMAND}`.split('\n')) assert.ok(line.length <= 80, line);
+});
+
+test('every example of the help can be understood', () => {
+  for (const [name, { examples }] of Object.entries(COMMANDS)) {
+    for (const example of examples) assert.equal(parseWords(example).kind, name, example);
+    assert.ok(help(name).includes(`tklbam-hooks ${examples[0]}`), name);
+  }
+});
+
+test('help names the manual pages that there are', () => {
+  const named = [undefined, ...Object.keys(COMMANDS)].flatMap(command => [
+    ...help(command).matchAll(/\b(tklbam-hooks[a-z-]*)\((\d)\)/g),
+  ]);
+  const pages = [...new Set(named.map(([, name, section]) => `${name}.${section}`))];
+  assert.deepEqual(pages.sort(), MANUAL_PAGES.map(({ name }) => name).sort());
+});
+
 for (const command of [undefined, ...Object.keys(COMMANDS)]) {
   test(`help of ${command ?? 'all'} is ASCII, which every terminal has`, () => {
     assert.match(help(command), /^[\n\x20-\x7e]*$/);
@@ -237,4 +272,9 @@ for (const command of [undefined, ...Object.keys(COMMANDS)]) {
 
 test('what a terminal or a log would act on is escaped', () => {
   assert.equal(escapeControls('a\nb\x1b[31m\u202e\\\u0085 é 漢'), 'a\\x0ab\\x1b[31m\\u{202e}\\\\\\x85 é 漢');
+});
+
+test('of many names, a sentence has the first', () => {
+  assert.equal(listed(['a', 'b', 'c'], 3), 'a, b, c');
+  assert.equal(listed(['a', 'b', 'c', 'd'], 3), 'a, b and 2 more');
 });

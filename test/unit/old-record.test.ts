@@ -100,10 +100,10 @@ test('one that runs, begun before the upgrade: no second session; nothing is tol
   await recover(made.statePaths, ['backup'], {}, made.deps);
   assert.equal(forget(made.statePaths, 'backup', made.deps), undefined);
   const { status, error } = await made.session().advance('pre', '/', {});
-  assert.equal(status, 1);
+  assert.equal(status, 75);
   assert.match(
     error ?? '',
-    /^another backup session is running: pid \d+, since .*, called by 'tklbam-backup'/,
+    /^another session is running: the backup 'tklbam-backup', pid \d+, since .*, called by 'tklbam-backup'/,
   );
   assert.deepEqual([made.told, made.said], [[], [`HookError: ${error}`]]);
   assert.ok(left(made).includes('backup.json'));

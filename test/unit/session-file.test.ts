@@ -17,16 +17,25 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lock, purposeOf } from '../../src/session/flock.ts';
-import { load, removeUnsaved, save, understand } from '../../src/session/session-file.ts';
+import {
+  load,
+  parseRecord,
+  removeUnsaved,
+  save,
+  understand,
+  update,
+} from '../../src/session/session-file.ts';
 import { processes, type Stat } from '../../src/system/proc.ts';
 import type { SessionRecord, Trace } from '../../src/types.ts';
 import { repository } from '../support/repository.ts';
 import { scratch } from '../support/scratch.ts';
 import { settled } from '../support/settled.ts';
+import { makeZombie, startUnwaited } from '../support/zombie.ts';
 
 const RECORD: SessionRecord = {
   session: 'l0-1',
   operation: 'backup',
+  name: 'tklbam-backup',
   since: '2026-11-25T01:02:03.000Z',
   uptime: 12.5,
   guardian: { pid: 7, start: 9, boot: 'b' },
@@ -69,6 +78,7 @@ test('what may be unknown may be null', () => {
 const WRONG: Readonly<Record<keyof SessionRecord, readonly unknown[]>> = {
   session: [undefined, null, 1, 'a\nb', 'a\0'],
   operation: [undefined, null, 'restore', 'run', 1],
+  name: [undefined, null, 1, 'a\nb'],
   since: [undefined, null, 1_700_000_000, 'yesterday', ''],
   uptime: [undefined, '1', -1],
   guardian: [
@@ -127,6 +137,7 @@ const WRONG: Readonly<Record<keyof SessionRecord, readonly unknown[]>> = {
   error: [undefined, 1, 'a\nb', 'a\0'],
   failed: [undefined, null, 1, 'a\0'],
   isOver: [undefined, null, 0],
+  isTrial: [null, false, 1],
 };
 for (const [name, values] of Object.entries(WRONG)) {
   test(`a record whose ${name} is wrong is not understood`, () => {
@@ -193,6 +204,88 @@ test('what was saved is loaded; none is none', t => {
   assert.deepEqual(load(path, 'backup', uid), { kind: 'absent' });
 });
 
+const HOOK = { path: '/h/b', attempts: 0, isSettled: false };
+
+test('what is known of a hook later stands behind it, and counts', t => {
+  const path = directory(t);
+  const text = (): string => readFileSync(join(path, 'sessions/backup.json'), 'utf8');
+  const other = { ...RECORD, session: 'l0-2' };
+  const file = save(path, 'backup', [other, RECORD]);
+  assert.ok(file !== undefined);
+  const before = text();
+  assert.ok(update(path, 'backup', file, RECORD.session, HOOK));
+  assert.ok(update(path, 'backup', file, RECORD.session, { ...HOOK, path: '/h/c' }));
+  assert.ok(update(path, 'backup', file, RECORD.session, { ...HOOK, attempts: 2 }));
+  assert.ok(text().startsWith(before));
+  const started = [...RECORD.started, { ...HOOK, attempts: 2 }, { ...HOOK, path: '/h/c' }];
+  assert.deepEqual(load(path, 'backup', uid), {
+    kind: 'sessions',
+    sessions: [other, { ...RECORD, started }],
+  });
+});
+
+test('half a line at the end is one that nobody has acted upon; any other is damage', t => {
+  const path = directory(t);
+  save(path, 'backup', [RECORD]);
+  const file = join(path, 'sessions/backup.json');
+  const whole = readFileSync(file, 'utf8');
+  const line = JSON.stringify({ session: RECORD.session, started: HOOK });
+  for (let length = 0; length <= line.length; length++) {
+    writeFileSync(file, whole + line.slice(0, length));
+    assert.deepEqual(load(path, 'backup', uid), { kind: 'sessions', sessions: [RECORD] }, String(length));
+  }
+  writeFileSync(file, `${whole}${line.slice(0, -1)}\n${line}\n`);
+  assert.deepEqual(load(path, 'backup', uid), { kind: 'unreadable' });
+  const wrong = JSON.stringify({ session: RECORD.session, started: { ...HOOK, path: 'b' } });
+  writeFileSync(file, `${whole}${wrong}\n`);
+  assert.deepEqual(load(path, 'backup', uid), { kind: 'unreadable' });
+  assert.throws(() => parseRecord(whole.slice(0, -2)));
+});
+
+test('what cannot be added whole is not added at all; what is added is on disk', t => {
+  const path = directory(t);
+  const name = join(path, 'sessions/backup.json');
+  const file = save(path, 'backup', [RECORD]) ?? '';
+  const whole = readFileSync(name, 'utf8');
+  const { fdatasyncSync, writeSync } = fs;
+  const calls: string[] = [];
+  let isFull = true;
+  t.mock.method(fs, 'writeSync', (fd: number, data: Buffer) => {
+    if (isFull && data.length < 9)
+      throw Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'write' });
+    calls.push('write');
+    return writeSync(fd, isFull ? data.subarray(0, -8) : data);
+  });
+  t.mock.method(fs, 'fdatasyncSync', (fd: number) => {
+    calls.push('fdatasync');
+    fdatasyncSync(fd);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  assert.throws(() => update(path, 'backup', file, RECORD.session, HOOK), { code: 'ENOSPC' });
+  assert.equal(readFileSync(name, 'utf8'), whole);
+  isFull = false;
+  calls.length = 0;
+  assert.ok(update(path, 'backup', file, RECORD.session, HOOK));
+  assert.deepEqual(calls, ['write', 'fdatasync']);
+});
+
+test('nothing is added to another file in its place, or to none', t => {
+  const path = directory(t);
+  const name = join(path, 'sessions/backup.json');
+  const file = save(path, 'backup', [RECORD]) ?? '';
+  const whole = readFileSync(name, 'utf8');
+  rmSync(name);
+  assert.equal(update(path, 'backup', file, RECORD.session, HOOK), false);
+  assert.ok(!existsSync(name));
+  writeFileSync(name, whole);
+  assert.equal(update(path, 'backup', file, RECORD.session, HOOK), false);
+  assert.equal(readFileSync(name, 'utf8'), whole);
+});
+
 test('a link, a directory or a FIFO in its place is neither followed, waited for, nor written through', t => {
   const path = directory(t);
   const file = join(path, 'sessions/backup.json');
@@ -238,10 +331,12 @@ test('it is on disk before it has its name, and its name before anything else is
   assert.deepEqual(calls, ['unlink', 'fsync directory']);
 });
 
-test('what a killed process left is removed, and what a living one needs is not', t => {
+test('what a killed process left is removed, and what a living one needs is not', async t => {
   const path = directory(t);
   const sessions = join(path, 'sessions');
-  const left = ['backup.json.new', 'backup.view', 'stderr-4194305'];
+  const zombie = await startUnwaited(t);
+  await makeZombie(zombie);
+  const left = ['backup.json.new', 'backup.view', 'stderr-4194305', `stderr-${zombie}`];
   const needed = ['restore.json.new', 'restore.view', `stderr-${process.pid}`, 'stderr-x'];
   for (const name of [...left, ...needed]) writeFileSync(join(sessions, name), '');
   removeUnsaved(path, 'backup');

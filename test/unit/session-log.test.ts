@@ -14,8 +14,9 @@ import { syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { parseDemand } from '../../src/session/control.ts';
-import { logAttempt, openLog, readLog } from '../../src/session/log.ts';
-import type { HookEntry, SessionEntry } from '../../src/types.ts';
+import { pastSessions } from '../../src/session/history.ts';
+import { logAttempt, openLog } from '../../src/session/log.ts';
+import type { HookEntry, LogEntry, SessionEntry } from '../../src/types.ts';
 import { scratch } from '../support/scratch.ts';
 
 const SESSION: SessionEntry = {
@@ -27,6 +28,9 @@ const SESSION: SessionEntry = {
   error: null,
   seconds: 5,
 };
+/** All that is in a log, of sessions that came to an end. */
+const read = (path: string, warn: (line: string) => void = assert.fail) => pastSessions(path, 30, warn);
+
 const HOOK: HookEntry = {
   type: 'hook',
   time: '2026-11-25T01:02:03.000Z',
@@ -41,16 +45,16 @@ const HOOK: HookEntry = {
   seconds: 0.5,
 };
 
-test('what was written is read; a file for root alone', t => {
+test('what was written is read; a file for root alone', async t => {
   const path = join(scratch(t), 'log');
   const log = openLog(path, line => assert.fail(line));
   for (const entry of [HOOK, SESSION]) log.write(entry);
-  assert.deepEqual(readLog(path, assert.fail), [HOOK, SESSION]);
+  assert.deepEqual(await read(path), [{ ...SESSION, hooks: [HOOK] }]);
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  assert.deepEqual(readLog(join(scratch(t), 'none'), assert.fail), []);
+  assert.deepEqual(await read(join(scratch(t), 'none')), []);
 });
 
-test('what is no line of it is left out', t => {
+test('what is no line of it is left out', async t => {
   const path = join(scratch(t), 'log');
   const line = (change: object, entry: object = HOOK): string =>
     `${JSON.stringify({ ...entry, ...change })}\n`;
@@ -71,30 +75,32 @@ test('what is no line of it is left out', t => {
     '\0\0\0\0{"type":"hook","ti',
   ];
   writeFileSync(path, `${wrong.join('')}${line({})}${line({}, SESSION).trimEnd()}`);
-  assert.deepEqual(readLog(path, assert.fail), [HOOK, SESSION]);
+  assert.deepEqual(await read(path), [{ ...SESSION, hooks: [HOOK] }]);
 });
 
-test('where others can write it is not read, and a FIFO is not waited for', t => {
+test('where others can write it is not read, and a FIFO is not waited for', async t => {
   const path = join(scratch(t), 'log');
   execFileSync('mkfifo', [path]);
   const said: string[] = [];
-  const warn = (line: string): number => said.push(line);
-  assert.deepEqual(readLog(path, warn), []);
+  const warn = (line: string): void => {
+    said.push(line);
+  };
+  assert.deepEqual(await read(path, warn), []);
   chmodSync(dirname(path), 0o777);
-  assert.deepEqual(readLog(path, warn), []);
+  assert.deepEqual(await read(path, warn), []);
   assert.deepEqual(said, [
     `tklbam-hooks: cannot read the log '${path}': it is not a file`,
     `tklbam-hooks: not reading the log '${path}': '${dirname(path)}' is writable by everybody`,
   ]);
 });
 
-test('the log before is read first, where the last one of an operation may be in it', t => {
+test('the log before is read first, where the last one of an operation may be in it', async t => {
   const path = join(scratch(t), 'log');
   openLog(path, assert.fail).write(SESSION);
   renameSync(path, `${path}.1`);
   openLog(path, assert.fail).write({ ...SESSION, operation: 'restore' });
   assert.deepEqual(
-    readLog(path, assert.fail).map(({ operation }) => operation),
+    (await read(path)).map(({ operation }) => operation),
     ['backup', 'restore'],
   );
 });
@@ -118,13 +124,13 @@ test('one that cannot be written is a warning, once; a link is not followed', t 
   assert.match(String(said[1]), /\(EISDIR\)/);
 });
 
-test('what of it cannot be read is told, and the rest counts', t => {
+test('what of it cannot be read is told, and the rest counts', async t => {
   const path = join(scratch(t), 'log');
   mkdirSync(path);
   writeFileSync(`${path}.1.gz`, 'garbage');
   writeFileSync(`${path}.2`, `${JSON.stringify(SESSION)}\n`);
   const said: string[] = [];
-  assert.equal(readLog(path, line => said.push(line)).length, 1);
+  assert.equal((await read(path, line => said.push(line))).length, 1);
   assert.deepEqual(said, [
     `tklbam-hooks: cannot read the log '${path}': it is not a file`,
     `tklbam-hooks: cannot read the log '${path}.1.gz': gzip cannot uncompress it`,
@@ -156,12 +162,47 @@ test('an attempt of which only the words are known leaves a line', async t => {
   await logAttempt(path, 'backup', 'wrong words');
   await logAttempt(path, 'run', 'no operation');
   await logAttempt(path, undefined, 'none');
-  const entries = readLog(path, assert.fail);
+  const entries = await read(path);
   assert.deepEqual(
     entries.map(
       entry => entry.type === 'session' && [entry.operation, entry.outcome, entry.error, entry.seconds],
     ),
     [['backup', 'turned-away', 'wrong words', 0]],
+  );
+});
+
+test('the last ones of each operation, with their hooks, across rotated files', async t => {
+  const path = join(scratch(t), 'log');
+  const night = (index: number, change: Partial<SessionEntry> = {}): [HookEntry, SessionEntry] => [
+    { ...HOOK, session: `s${index}`, hook: `hook${index}` },
+    { ...SESSION, session: `s${index}`, ...change },
+  ];
+  const write = (...entries: readonly LogEntry[]): void => {
+    const log = openLog(path, assert.fail);
+    entries.forEach(log.write);
+  };
+  write(...night(0, { operation: 'restore' }), ...night(1), ...night(2), night(3)[0]);
+  renameSync(path, `${path}.1`);
+  execFileSync('gzip', [`${path}.1`]);
+  write(night(3)[1], ...night(4, { outcome: 'failed', error: 'x' }), {
+    ...SESSION,
+    session: 's4',
+    outcome: 'settled',
+  });
+  const past = await pastSessions(path, 3, assert.fail);
+  assert.deepEqual(
+    past.map(({ session, outcome, hooks }) => [session, outcome, hooks.map(({ hook }) => hook)]),
+    [
+      ['s0', 'succeeded', ['hook0']],
+      ['s2', 'succeeded', ['hook2']],
+      ['s3', 'succeeded', ['hook3']],
+      ['s4', 'failed', ['hook4']],
+    ],
+  );
+  const backups = await pastSessions(path, 1, assert.fail, ['backup']);
+  assert.deepEqual(
+    backups.map(({ session }) => session),
+    ['s4'],
   );
 });
 

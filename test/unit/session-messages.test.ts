@@ -1,6 +1,6 @@
 // What is told of sessions, and the status that a run ends with: a line for each case.
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { test } from 'node:test';
 import { NO_HEADER } from '../../src/hooks/header.ts';
 import { commandStatus, exitStatus, isDeferred, isFailure } from '../../src/report/exit-status.ts';
 import {
@@ -16,20 +16,8 @@ import {
   describeUntold,
   localTime,
 } from '../../src/report/session-messages.ts';
-import { statusJson, statusText } from '../../src/report/status.ts';
-import type {
-  Candidate,
-  Failure,
-  HookEntry,
-  LogEntry,
-  Outcome,
-  Plan,
-  Result,
-  SessionEntry,
-  SessionRecord,
-  State,
-  Step,
-} from '../../src/types.ts';
+import type { Candidate, Failure, Outcome, Plan, Result, State, Step } from '../../src/types.ts';
+import { record, since } from '../support/record.ts';
 
 const hook = (name: string, size = 1): Candidate => ({
   source: { kind: 'local', directory: '/d' },
@@ -60,30 +48,6 @@ const result = (outcome: Outcome, state: State = 'pre', failure?: Step['failure'
   output: '',
 });
 const FAILED: Outcome = { kind: 'failed', status: 3 };
-const since = '2026-11-25T01:02:03.000Z';
-const record: SessionRecord = {
-  session: 'l0-1',
-  operation: 'backup',
-  since,
-  uptime: 12.5,
-  guardian: { pid: 7, start: 9, boot: 'b' },
-  caller: { pid: 6, name: 'tkl\nbam' },
-  state: 'inspect',
-  command: null,
-  sources: [],
-  keyrings: null,
-  timeoutMs: null,
-  carriedEnv: {},
-  started: [
-    { path: '/d/a', attempts: 3, isSettled: false },
-    { path: '/d/b', attempts: 1, isSettled: false },
-    { path: '/d/c', attempts: 0, isSettled: true },
-    { path: '/d/d\u202e', attempts: 0, isSettled: false },
-  ],
-  error: null,
-  failed: '',
-  isOver: false,
-};
 
 test('how a command ended', () => {
   const cases: readonly (readonly [Outcome, string, number])[] = [
@@ -159,12 +123,12 @@ test('how a session was cut off', () => {
 
 test('why there is no session', () => {
   assert.equal(
-    describeHolder('backup', record),
-    `another backup session is running: pid 7, since ${localTime(since)}, called by 'tkl\\x0abam' (pid 6); no hook was run`,
+    describeHolder(record),
+    `another session is running: the backup 'restic', pid 7, since ${localTime(since)}, called by 'tkl\\x0abam' (pid 6); no hook was run`,
   );
   assert.equal(
-    describeHolder('restore', undefined),
-    'another restore session is just beginning or ending, no hook was run (try again)',
+    describeHolder(undefined),
+    'another session is just beginning or ending, no hook was run (try again)',
   );
   assert.equal(
     describeStateFault('/s', 'ENOSPC'),
@@ -257,167 +221,4 @@ test('75 puts off in pre alone, and not where a failure is a warning', () => {
     ],
     [true, false, false, false, false],
   );
-});
-
-describe('status', () => {
-  const now = new Date('2026-11-25T03:02:03.000Z');
-  const ended = (change: Partial<SessionEntry> = {}): SessionEntry => ({
-    type: 'session',
-    time: since,
-    session: 's1',
-    operation: 'backup',
-    outcome: 'succeeded',
-    error: null,
-    seconds: 5,
-    ...change,
-  });
-  const when = `${localTime(since)} (2 h ago)`;
-
-  test('of nothing', () => {
-    assert.equal(statusText([], [], now), 'No backup or restore is running, and none is in the log.\n');
-    assert.deepEqual(JSON.parse(statusJson([], [])), { version: 2, sessions: [], last: [] });
-  });
-
-  test('of the last of each operation', () => {
-    const entries: readonly LogEntry[] = [
-      ended({ session: 's0', error: 'older', outcome: 'failed' }),
-      ended(),
-      ended({ operation: 'restore', outcome: 'put-off', error: 'not now' }),
-      // What becomes of an older one is not the last.
-      ended({ session: 's0', outcome: 'settled' }),
-    ];
-    assert.equal(
-      statusText([], entries, now),
-      `backup: good, ${when}, took 5 s\n\nrestore: put off, ${when}, took 5 s: not now\n`,
-    );
-    for (const outcome of ['failed', 'turned-away'] as const)
-      assert.match(
-        statusText([], [ended({ outcome, error: 'a\nb' })], now),
-        /^backup: FAILED, .*: a\\x0ab\n$/,
-      );
-  });
-
-  test('what is printed of the log and the record is escaped, and once', () => {
-    const evil = 'a\x1b[2J\nb\u202e';
-    const [shown, twice] = ['a\\x1b[2J\\x0ab\\u{202e}', '\\x0a'];
-    const hook = (output: string): LogEntry => ({
-      ...{ type: 'hook', time: since, session: 's1', operation: 'backup', state: 'pre' },
-      ...{ hook: evil, path: evil, outcome: 'failed', status: 3, signal: null, seconds: 1, output },
-    });
-    const entries = [
-      hook(`${evil.replace('\n', '')}\n${twice}`),
-      ended({ outcome: 'failed', error: `${evil}${twice}` }),
-    ];
-    assert.equal(
-      statusText([], entries, now),
-      `backup: FAILED, ${when}, took 5 s: ${shown}${twice}
-! ${shown}: pre exit status 3, 1.0 s
-      | ${shown.replace(twice, '')}
-      | ${twice}
-`,
-    );
-    for (const kind of ['running', 'cut-off'] as const)
-      assert.ok(
-        statusText([{ kind, record: { ...record, command: `${evil}${twice}` } }], [], now).includes(
-          `'${shown}${twice}'`,
-        ),
-      );
-    const json = statusJson([{ kind: 'owing', record: { ...record, error: evil } }], entries);
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: It is those that must not be there.
-    assert.doesNotMatch(json, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
-    assert.equal(JSON.parse(json).sessions[0].error, evil);
-  });
-
-  test('a row for each hook: failed ones first and marked, and at most a dozen others', () => {
-    const row = (name: string, state: State, change: Partial<HookEntry> = {}): LogEntry => ({
-      ...{ type: 'hook', time: since, session: 's1', operation: 'backup', state, hook: name, path: name },
-      ...{ outcome: 'succeeded', status: 0, signal: null, seconds: 1 },
-      ...change,
-    });
-    const names = [...'abcdefghijklmn'];
-    const entries = [
-      ...names.map(name => row(name, 'pre')),
-      row('n', 'post', { outcome: 'killed', status: null, signal: 'SIGKILL' }),
-      ...names.slice(0, -1).map(name => row(name, 'post')),
-      ended({ outcome: 'failed', error: 'x' }),
-    ];
-    const good = names.slice(0, 12).map(name => `  ${name}: pre 1.0 s; post 1.0 s\n`);
-    assert.equal(
-      statusText([], entries, now),
-      `backup: FAILED, ${when}, took 5 s: x
-! n: pre 1.0 s; post SIGKILL, 1.0 s
-${good.join('')}  and 1 more, without a failure
-`,
-    );
-  });
-
-  test('of a session that is not over', () => {
-    const text = (kind: 'running' | 'cut-off' | 'owing', change: Partial<SessionRecord> = {}): string =>
-      statusText([{ kind, record: { ...record, ...change } }], [], now);
-    const who = `pid 7, since ${localTime(since)}, called by 'tkl\\x0abam' (pid 6)`;
-    assert.equal(text('running'), `backup: running (inspect), ${who}\n`);
-    assert.match(text('running', { command: 'restic' }), /^backup: running \('restic'\), /);
-    assert.equal(
-      text('cut-off'),
-      `backup: CUT OFF (last state: inspect), ${who}; 'tklbam-hooks recover' finishes it, and tells these hooks:\n  /d/d\\u{202e}\n  /d/b\n`,
-    );
-    assert.match(text('cut-off', { started: [] }), /'tklbam-hooks recover' finishes it\n$/);
-    assert.equal(
-      text('owing'),
-      `backup: OWING, the one of ${localTime(since)} failed, and these hooks are still owed 'error':
-! /d/d\\u{202e} (failed 0 of 3 times; 'tklbam-hooks recover' tells it again)
-! /d/b (failed 1 of 3 times; 'tklbam-hooks recover' tells it again)
-! /d/a (failed 3 of 3 times; see to it by hand, then 'tklbam-hooks recover --forget backup')
-`,
-    );
-    for (const kind of ['unreadable', 'copy'] as const)
-      assert.match(
-        statusText([{ kind, operation: 'restore' }], [], now),
-        /^restore: .*\('tklbam-hooks recover' sets it aside\)\n$/,
-      );
-  });
-
-  test('as JSON, whatever kind it is', () => {
-    const { sessions } = JSON.parse(
-      statusJson(
-        [
-          { kind: 'owing', record },
-          { kind: 'copy', operation: 'restore' },
-        ],
-        [],
-      ),
-    );
-    assert.deepEqual(sessions, [
-      {
-        operation: 'backup',
-        kind: 'owing',
-        running: false,
-        session: 'l0-1',
-        since,
-        state: 'inspect',
-        guardian: 7,
-        caller: { pid: 6, name: 'tkl\nbam' },
-        started: ['/d/a', '/d/b', '/d/c', '/d/d\u202e'],
-        owed: [
-          { path: '/d/d\u202e', attempts: 0 },
-          { path: '/d/b', attempts: 1 },
-          { path: '/d/a', attempts: 3 },
-        ],
-        error: null,
-      },
-      {
-        operation: 'restore',
-        kind: 'copy',
-        running: false,
-        session: null,
-        since: null,
-        state: null,
-        guardian: null,
-        caller: null,
-        started: [],
-        owed: [],
-        error: null,
-      },
-    ]);
-  });
 });

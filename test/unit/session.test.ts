@@ -9,10 +9,12 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, mock, test } from 'node:test';
+import { OPERATIONS } from '../../src/cli/grammar.ts';
 import type { SessionDeps } from '../../src/session/deps.ts';
 import { lock } from '../../src/session/flock.ts';
 import { forget, recover, unfinished } from '../../src/session/recovery.ts';
@@ -409,29 +411,72 @@ describe('turned away, with a line in the log', () => {
     assert.deepEqual([made.told, made.outcomes()], [[], ['turned-away']]);
   });
 
-  test('another session has the operation; one of the other operation is none', async t => {
+  for (const operation of OPERATIONS) {
+    test(`a backup runs: no ${operation} begins in the middle of it`, async t => {
+      const made = fake(t, 'a');
+      const first = made.session();
+      await first.advance('pre', '/', {});
+      const second = made.session(operation);
+      const { status, error } = await second.advance('pre', '/', {});
+      assert.equal(status, 75);
+      assert.match(
+        String(error),
+        new RegExp(
+          `^another session is running: the backup 'restic', pid ${process.pid}, .*; no hook was run$`,
+        ),
+      );
+      assert.deepEqual([second.isOver(), made.outcomes()], [true, ['turned-away']]);
+      assert.equal((await first.advance('post', '/', {})).status, 0);
+      assert.deepEqual(made.told, ['a pre', 'a post']);
+      assert.equal((await made.session(operation).advance('pre', '/', {})).status, 0);
+    });
+  }
+
+  test('it is waited for as long as was asked for', async t => {
     const made = fake(t, 'a');
-    const first = made.session();
+    const first = made.session('restore');
     await first.advance('pre', '/', {});
-    const second = made.session();
-    const { status, error } = await second.advance('pre', '/', {});
-    assert.equal(status, 1);
+    const said: string[] = [];
+    const tell = (line: string): void => {
+      said.push(line);
+      first.advance('post', '/', {});
+    };
+    const second = made.session('backup', { ...made.deps, tell }, { waitMs: Number.POSITIVE_INFINITY });
+    assert.equal((await second.advance('pre', '/', {})).status, 0);
     assert.match(
-      String(error),
-      new RegExp(`^another backup session is running: pid ${process.pid}, .*; no hook was run$`),
+      said.join(),
+      /^tklbam-hooks: waiting for another session: the restore 'restic', pid \d+, [^\n]*$/,
     );
-    assert.deepEqual([second.isOver(), made.outcomes()], [true, ['turned-away']]);
-    assert.equal((await made.session('restore').advance('pre', '/', {})).status, 0);
-    assert.equal((await first.advance('post', '/', {})).status, 0);
-    assert.deepEqual(made.told, ['a pre', 'a pre', 'a post']);
+    assert.deepEqual(made.told, ['a pre', 'a post', 'a pre']);
+    const third = made.session('restore', made.deps, { waitMs: 10 });
+    assert.equal((await third.advance('pre', '/', {})).status, 75);
+    await second.advance('post', '/', {});
   });
 
-  test('one that has the lock and no record yet', async t => {
-    const made = fake(t, 'a');
-    const other = lock(made.statePaths.stateDirectory, 'backup', 'session', 0);
-    const { error } = await made.session().advance('pre', '/', {});
-    assert.equal(error, 'another backup session is just beginning or ending, no hook was run (try again)');
-    other?.close();
+  test('one that has a lock and no record yet', async t => {
+    for (const operation of OPERATIONS) {
+      const made = fake(t, 'a');
+      const other = lock(made.statePaths.stateDirectory, operation, 'session', 0);
+      const { status, error } = await made.session().advance('pre', '/', {});
+      assert.equal(error, 'another session is just beginning or ending, no hook was run (try again)');
+      assert.equal(status, 75);
+      other?.close();
+      assert.deepEqual(made.files(), []);
+    }
+  });
+
+  test('what is owed is not told in the middle of a session, and stays owed', async t => {
+    const made = fake(t, 'a', 'b');
+    made.ends.set('b error', FAILED);
+    made.ends.set('b pre', FAILED);
+    await made.session('restore').advance('pre', '/', {});
+    made.hooks = [{ name: 'a' }];
+    const running = made.session();
+    await running.advance('pre', '/', {});
+    const before = [...made.told];
+    assert.equal((await recover(made.statePaths, OPERATIONS, {}, made.deps)).owes, true);
+    assert.deepEqual(made.told, before);
+    await running.advance('post', '/', {});
   });
 
   test('hooks that want to hear of every failure hear of it', async t => {
@@ -930,7 +975,7 @@ describe('recovery', () => {
     };
     const session = made.session('backup', deps);
     assert.equal((await session.advance('pre', '/', {})).status, 0);
-    assert.equal(said[0], 'tklbam-hooks: waiting for the recovery of a backup that was cut off');
+    assert.equal(said[0], 'tklbam-hooks: waiting for the recovery of what was cut off');
     assert.deepEqual(made.told, ['a error', 'a pre']);
     await session.advance('post', '/', {});
   });
@@ -990,5 +1035,61 @@ describe('seconds', () => {
     made.ends.delete('a error');
     await recoverAll(made);
     assert.ok(seconds(made) >= 500 && seconds(made) < 4100, String(seconds(made)));
+  });
+});
+
+describe('the scratch directory', () => {
+  const scratchOf = (made: Fake): (string | undefined)[] =>
+    made.environments.map(env => env.TKLBAM_HOOK_SCRATCH);
+
+  test('is one for all states of a session, and goes with it', async t => {
+    const made = fake(t, 'a');
+    const session = made.session();
+    made.ends.set('a pre', () => {
+      const path = String(made.environments.at(-1)?.TKLBAM_HOOK_SCRATCH);
+      assert.equal(statSync(path).mode & 0o7777, 0o700);
+      mkdirSync(join(path, 'of', 'a'), { recursive: true });
+      return { kind: 'succeeded' };
+    });
+    await session.advance('pre', '/', {});
+    await session.advance('post', '/', {});
+    const [pre, post] = scratchOf(made);
+    assert.ok(pre?.startsWith(made.statePaths.stateDirectory));
+    assert.equal(pre, post);
+    assert.deepEqual(made.files(), []);
+  });
+
+  test('stays while something is owed, and is there when it is told', async t => {
+    const made = fake(t, 'a');
+    made.ends.set('a pre', FAILED);
+    made.ends.set('a error', FAILED);
+    await made.session().advance('pre', '/', {});
+    const path = String(scratchOf(made)[1]);
+    writeFileSync(join(path, 'file'), '');
+    // Another session comes and goes.
+    made.ends.set('a pre', { kind: 'succeeded' });
+    const session = made.session();
+    await session.advance('pre', '/', {});
+    await session.advance('post', '/', {});
+    assert.ok(existsSync(join(path, 'file')));
+    made.ends.set('a error', { kind: 'succeeded' });
+    await recoverAll(made);
+    assert.equal(scratchOf(made).at(-1), path);
+    assert.deepEqual(made.files(), []);
+  });
+
+  test('what a killed session left goes with its recovery', async t => {
+    const made = fake(t, 'a');
+    await leaveCutOff(made);
+    mkdirSync(join(made.statePaths.stateDirectory, 'sessions', 'scratch-none'));
+    await recoverAll(made);
+    assert.deepEqual(made.files(), []);
+  });
+
+  test('of nothing else: whoever is turned away has none', async t => {
+    const made = fake(t);
+    made.hooks = [{ name: 'a', always: true }];
+    await made.session().turnAway('no', {});
+    assert.deepEqual(scratchOf(made), [undefined]);
   });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  devicesAround,
   escapeWord,
   type LogicalVolume,
   lackOfRoom,
@@ -12,6 +13,7 @@ import {
   removable,
   type Snapshot,
   sizeRule,
+  stuckOrigins,
   volumeOf,
 } from '../../src/library/snapshot/volume.ts';
 
@@ -30,7 +32,7 @@ const lv = (changes: Partial<LogicalVolume> = {}): LogicalVolume => ({
   metadataPercent: Number.NaN,
   isInvalid: false,
   isMerging: false,
-  isOpen: true,
+  isSuspended: false,
   ...changes,
 });
 const mount: Mount = {
@@ -42,9 +44,9 @@ const mount: Mount = {
   root: '/',
 };
 const volume = (changes?: Partial<LogicalVolume>) => ({ kind: 'lvm', mount, lv: lv(changes) }) as const;
-const snapshot = (name: string): Snapshot => ({
+const snapshot = (name: string, vg = 'vg'): Snapshot => ({
   kind: 'lvm',
-  vg: 'vg',
+  vg,
   name,
   origin: 'data',
   isThin: false,
@@ -68,7 +70,7 @@ test('lvs is read, a hidden volume by its name', () => {
       metadata_percent: '',
       lv_attr: 'swi-I-s---',
     },
-    ...{ lv_kernel_major: '253', lv_kernel_minor: '7', lv_snapshot_invalid: '', lv_device_open: 'open' },
+    ...{ lv_kernel_major: '253', lv_kernel_minor: '7', lv_snapshot_invalid: '', lv_suspended: '' },
   };
   const [found] = parseLvs(JSON.stringify({ report: [{ lv: [row] }] }));
   assert.deepEqual(found, {
@@ -141,6 +143,26 @@ test('what may be removed has a name that was noted and our tag', () => {
     lv({ name: 'theirs', tags: ['tklbam-hooks'] }),
   ];
   assert.deepEqual(removable([snapshot('ours')], all), [all[0]]);
+});
+
+test('what is to be resumed is an origin of ours that is suspended', () => {
+  const lvs = [
+    lv({ name: 'data', isSuspended: true }),
+    lv({ name: 'data', vg: 'other', isSuspended: true }),
+    lv({ name: 'theirs', isSuspended: true }),
+  ];
+  assert.deepEqual(stuckOrigins([snapshot('ours')], lvs), [lvs[0]]);
+  assert.deepEqual(stuckOrigins([snapshot('ours')], [lv()]), []);
+});
+
+test('the devices of an origin and its snapshot have the names that LVM gives them, those below first', () => {
+  assert.deepEqual(devicesAround(lv({ vg: 'a-b' }), [snapshot('x-y', 'a-b')]), [
+    'a--b-data-real',
+    'a--b-x--y-cow',
+    'a--b-data',
+    'a--b-x--y',
+  ]);
+  assert.deepEqual(devicesAround(lv({ pool: 'p' }), []), ['vg-p-tpool', 'vg-data-real', 'vg-data']);
 });
 
 test('an overflowed snapshot is one of ours that is invalid', () => {

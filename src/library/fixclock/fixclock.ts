@@ -1,8 +1,10 @@
 // The built-in hook `fixclock`: set the clock before a backup or a restore.
+
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { escapeControls } from '../../cli/text.ts';
 import { attempt as orUndefined } from '../../system/errno.ts';
+import { elapsedMs } from '../../system/machine.ts';
 import { randomHex } from '../../system/random.ts';
 import { findHelper, HELPER_ENV } from '../../system/which.ts';
 import type { Environment, HookEvent } from '../../types.ts';
@@ -142,10 +144,10 @@ function setClock(programs: Programs, ntpServer: string | undefined, mayStep: bo
   const tool = findTool(programs);
   if (tool === undefined) return { kind: 'no-tool' };
 
-  const start = performance.now();
+  const start = elapsedMs();
   const attempts: Attempt[] = [];
   for (const server of servers) {
-    const limitS = Math.min(LIMIT_S, Math.ceil(TOTAL_S - (performance.now() - start) / 1000));
+    const limitS = Math.min(LIMIT_S, Math.ceil(TOTAL_S - (elapsedMs() - start) / 1000));
     const tried = trySet(programs, tool, server, limitS, mayStep);
     if (typeof tried === 'number') return { kind: 'set', server, tool: tool.name, movedS: tried };
     attempts.push(tried);
@@ -195,8 +197,8 @@ function trySet(
 /** The clock as it is now: how far it is moved from here on, and what it would show if it had not been. */
 function readClock(): { readonly movedS: () => number; readonly nowMs: () => number } {
   const wall = Date.now();
-  const monotonic = performance.now();
-  const nowMs = (): number => wall + performance.now() - monotonic;
+  const monotonic = elapsedMs();
+  const nowMs = (): number => wall + elapsedMs() - monotonic;
   return { nowMs, movedS: () => (Date.now() - nowMs()) / 1000 };
 }
 
@@ -448,7 +450,7 @@ function run([name = '', ...args]: readonly string[], limitS: number): End {
     ...args,
   ];
   const [file = '', ...rest] = words;
-  const start = performance.now();
+  const start = elapsedMs();
   const end = spawnSync(file, rest, {
     cwd: '/',
     env: HELPER_ENV,
@@ -467,6 +469,6 @@ function run([name = '', ...args]: readonly string[], limitS: number): End {
     // Null, whatever their type says, if the program could not be started.
     stdout: end.stdout ?? '',
     stderr: end.stderr ?? '',
-    elapsedMs: performance.now() - start,
+    elapsedMs: elapsedMs() - start,
   };
 }

@@ -4,6 +4,7 @@ import type { Problem } from '../hook.ts';
 export interface Manager {
   /** What there is to stop for these services. Changes nothing. */
   readonly survey: (names: readonly string[]) => Survey;
+  readonly isUp: (name: string) => boolean;
   /** Keeps units from being started by anybody until `release`. Throws if it cannot. */
   readonly hold: (instance: string, units: readonly string[]) => void;
   /** Lets units of that hold be started. `forget` then takes away the rest of it. No harm without a hold. */

@@ -38,6 +38,10 @@ export function serviceNames(value: string): string | undefined {
   return template === undefined ? undefined : `has '${template}', a template: name its instances`;
 }
 
+/** A rule for a hook whose server is of one service. */
+export const oneService = (value: string): string | undefined =>
+  words(value).length > 1 ? 'names more than one: copy the hook for each' : serviceNames(value);
+
 interface Stopped {
   /** To be started again. */
   readonly units: readonly string[];
@@ -128,6 +132,16 @@ export function startServices({
   if (owed.length === 0) state.remove();
   else state.save({ units: owed, held: [] });
   return owed.length === 0;
+}
+
+export const isServiceUp = (name: string): boolean => manager().isUp(name);
+
+/** Starts a service that does not run, whoever stopped it. Whether it runs. */
+export function startIfDown(name: string, { tell }: Pick<Context, 'tell'>): boolean {
+  if (isServiceUp(name)) return true;
+  const failed = manager().start([name]);
+  for (const { unit, reason } of failed) tell(`could not start ${unit}: ${reason}`);
+  return failed.length === 0;
 }
 
 const stateOf = (instance: string): State<Stopped> =>

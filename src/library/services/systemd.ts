@@ -1,7 +1,9 @@
 // Services under systemd(1).
+
 import { mkdirSync, readFileSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { escapeControls } from '../../cli/text.ts';
 import { attempt } from '../../system/errno.ts';
+import { elapsedMs } from '../../system/machine.ts';
 import type { Problem } from '../hook.ts';
 import { RUN_DIRECTORY } from '../state.ts';
 import { pause, runTool } from '../tool.ts';
@@ -28,6 +30,7 @@ const JOURNAL_LINES = 10;
 
 export const systemd: Manager = {
   survey,
+  isUp: name => show([unitName(name)]).every(isUp),
   hold: (instance, units) => {
     for (const unit of units) {
       mkdirSync(dropInDirectory(unit), { recursive: true, mode: 0o755 });
@@ -102,11 +105,11 @@ function stop(units: readonly string[]): readonly string[] {
     return status === 0 ? [] : [reason];
   });
   if (failures.length > 0 || units.length === 0) return failures;
-  const end = performance.now() + STOPPING_MS;
+  const end = elapsedMs() + STOPPING_MS;
   for (;;) {
     const left = show(units).filter(unit => !isDown(unit));
     if (left.length === 0) return [];
-    if (performance.now() > end) {
+    if (elapsedMs() > end) {
       return left.map(
         ({ id, activeState }) => `${id} is ${activeState} again, or still: something else starts it`,
       );

@@ -5,6 +5,7 @@ import { attempt } from '../../system/errno.ts';
 import type { Problem } from '../hook.ts';
 import { hasTool, pause, runTool } from '../tool.ts';
 import {
+  devicesAround,
   type LogicalVolume,
   LVM_FIELDS,
   type Mount,
@@ -12,6 +13,7 @@ import {
   parseMounts,
   removable,
   type Snapshot,
+  stuckOrigins,
   TAG,
   type Volume,
   volumeOf,
@@ -86,11 +88,29 @@ export function makeSnapshot(snapshot: Snapshot, size: string): string | undefin
     : size.includes('%')
       ? ['--extents', size]
       : ['--size', size];
-  return failure(
+  const why = failure(
     'lvcreate',
     ...['--quiet', '--yes', '--snapshot', '--addtag', TAG, '--permission', 'rw', '--name', name],
     ...[...kind, `${vg}/${origin}`],
   );
+  if (why !== undefined) resumeOrigins([snapshot]);
+  return why;
+}
+
+/**
+ * Lets go what LVM was killed over, between the suspension of an origin and its resumption: nobody else would, and whoever writes there
+ * waits for ever. What could not be, a line each.
+ */
+export function resumeOrigins(snapshots: readonly Snapshot[]): readonly string[] {
+  if (!snapshots.some(({ kind }) => kind === 'lvm')) return [];
+  return stuckOrigins(snapshots, logicalVolumes()).flatMap(lv => {
+    // As they are; lvchange(8) does not get by those below, and then sees to it that they are as LVM has noted them.
+    for (const device of devicesAround(lv, snapshots)) runTool('dmsetup', 'resume', device);
+    const why = failure('lvchange', '--quiet', '--refresh', `${lv.vg}/${lv.name}`);
+    return why === undefined
+      ? []
+      : [`of ${lv.vg}/${lv.name}, which is suspended and cannot be resumed: ${why}`];
+  });
 }
 
 /** What the view is to mount for it: file system, device and options. */
@@ -103,18 +123,22 @@ export function viewSource(snapshot: Snapshot): { readonly source: string; reado
 
 /** Takes away what is there of them. What could not be, a line each. */
 export function removeSnapshots(snapshots: readonly Snapshot[]): readonly string[] {
-  const hasLvm = snapshots.some(({ kind }) => kind === 'lvm');
-  const lvm = (hasLvm ? removable(snapshots, logicalVolumes()) : []).flatMap(({ vg, name }) => {
-    const why = insist(() => failure('lvremove', '--quiet', '--yes', `${vg}/${name}`));
-    return why === undefined ? [] : [`${vg}/${name}: ${why}`];
-  });
   const btrfs = snapshots.flatMap(snapshot => {
     if (snapshot.kind !== 'btrfs' || !existsSync(snapshot.path)) return [];
     if (statSync(snapshot.path).ino !== SUBVOLUME_INODE) return [];
     const why = failure('btrfs', 'subvolume', 'delete', '--commit-after', '--', snapshot.path);
     return why === undefined ? [] : [`${snapshot.path}: ${why}`];
   });
-  return [...lvm, ...btrfs];
+  return [...removeVolumes(snapshots), ...btrfs];
+}
+
+function removeVolumes(snapshots: readonly Snapshot[]): readonly string[] {
+  if (!snapshots.some(({ kind }) => kind === 'lvm')) return [];
+  const failures = removable(snapshots, logicalVolumes()).flatMap(({ vg, name }) => {
+    const why = insist(() => failure('lvremove', '--quiet', '--yes', `${vg}/${name}`));
+    return why === undefined ? [] : [`${vg}/${name}: ${why}`];
+  });
+  return [...failures, ...resumeOrigins(snapshots)];
 }
 
 /** Why a volume could not be put back to what it was, should it come to that. */
@@ -149,18 +173,26 @@ export function rollBack(snapshot: Snapshot): string | undefined {
 const isMounted = ({ target }: Mount): boolean => mountOf(['--mountpoint', target]) !== undefined;
 
 function merge({ vg, name, origin }: Extract<Snapshot, { kind: 'lvm' }>): string | undefined {
-  const find = (which: string): LogicalVolume | undefined =>
-    logicalVolumes().find(lv => lv.vg === vg && lv.name === which);
-  const snapshot = find(name);
-  if (snapshot === undefined) return undefined;
-  // lvconvert(8) would put it off to the next boot, and say that all is well.
-  if (find(origin)?.isOpen) return `${vg}/${origin} is still in use, by a service with mounts of its own`;
-  const why = snapshot.isMerging
-    ? // Nobody waits any more for the one that was cut off, and finishes it.
-      failure('lvchange', '--quiet', '--poll', 'y', `${vg}/${origin}`)
-    : failure('lvconvert', '--quiet', '--yes', '--merge', `${vg}/${name}`);
-  while (why === undefined && find(name) !== undefined) pause(500);
-  return why;
+  const find = (): LogicalVolume | undefined => logicalVolumes().find(lv => lv.vg === vg && lv.name === name);
+  const volume = `${vg}/${origin}`;
+  const snapshot = find();
+  if (snapshot !== undefined && !snapshot.isMerging) {
+    // Of one in use, lvconvert(8) would put it off to the next boot and say that all is well. Nobody can use one that is not active.
+    const inUse = insist(() => failure('lvchange', '--quiet', '--activate', 'n', volume));
+    if (inUse !== undefined)
+      return `${volume} is still in use, as by a service with mounts of its own: ${inUse}`;
+    const why = failure('lvconvert', '--quiet', '--yes', '--merge', `${vg}/${name}`);
+    if (why !== undefined) return failure('lvchange', '--quiet', '--activate', 'y', volume) ?? why;
+  }
+  const why = failure('lvchange', '--quiet', '--activate', 'y', volume);
+  // A thin one is back by now. Of a thick one that was cut off, nobody waits for the end any more, and finishes it.
+  const isThere = find() !== undefined;
+  const unseen = isThere ? failure('lvchange', '--quiet', '--poll', 'y', volume) : undefined;
+  for (let left = find(); left !== undefined && unseen === undefined; left = find()) {
+    if (left.isInvalid) return `${vg}/${name} could not be merged, it was too small for what was restored`;
+    pause(500);
+  }
+  return why ?? unseen;
 }
 
 /** The subvolume by its name, from a mount of the whole file system where nobody else can go. */

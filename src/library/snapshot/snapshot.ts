@@ -1,5 +1,7 @@
 // `snapshot`: the operation sees volumes as they were at one moment, for which services need to be down a second or so.
+
 import { appendFileSync } from 'node:fs';
+import { elapsedMs } from '../../system/machine.ts';
 import { isUserNamespace, namespaceObstacle } from '../../system/namespace.ts';
 import { randomHex } from '../../system/random.ts';
 import type { Operation } from '../../types.ts';
@@ -14,6 +16,7 @@ import {
   makeSnapshot,
   planSnapshot,
   removeSnapshots,
+  resumeOrigins,
   rollBack,
   viewSource,
 } from './devices.ts';
@@ -126,14 +129,14 @@ function pre(operation: Operation, context: Context): number {
   const id = `${instance.replace(/[^\w-]/g, '_').slice(0, 40)}-${randomHex(4)}`;
   const snapshots = volumes.map((volume, index) => planSnapshot(volume, `${id}-${index}`));
   state.save({ operation, snapshots, onOverflow: values.ON_OVERFLOW === 'warn' ? 'warn' : 'fail' });
-  const began = performance.now();
+  const began = elapsedMs();
   if (services.length > 0 && !stopServices(services, true, 'snapshot', context)) {
     state.remove();
     return 1;
   }
   // All are down: the volumes are one moment, as nearly as can be.
   const failure = firstFailure(snapshots, sizeOf(values));
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  const seconds = ((elapsedMs() - began) / 1000).toFixed(1);
   const isUp = services.length === 0 || startServices(context);
   if (failure === undefined && isUp) {
     tell(`took a snapshot of ${shown} in ${seconds} s`);
@@ -171,28 +174,40 @@ function post(context: Context): number {
   const taken = state.load();
   if (taken === undefined) return startServices(context) ? 0 : 1;
   if (context.isSimulated) return 0;
-  const bad = taken.operation === 'backup' ? overflowed(taken.snapshots, logicalVolumes()) : [];
-  for (const { origin } of bad) {
-    const what = `the snapshot of ${origin} was too small for what changed meanwhile, so that what was read may be wrong`;
-    context.tell(
-      taken.onOverflow === 'fail'
-        ? `${what}: this backup is not good (set a larger SIZE in ${context.instance}.conf)`
-        : `${what} (ON_OVERFLOW=warn; set a larger SIZE)`,
-    );
-  }
+  const isGood = taken.operation === 'restore' || isWhole(taken, context) || taken.onOverflow === 'warn';
   const isRemoved = remove(taken.snapshots, state, context);
   const isUp = startServices(context);
-  return isRemoved && isUp && (bad.length === 0 || taken.onOverflow === 'warn') ? 0 : 1;
+  return isRemoved && isUp && isGood ? 0 : 1;
 }
 
 function error(context: Context): number {
   const state = stateOf(context);
   const taken = state.load();
+  if (taken === undefined && !context.isSimulated) state.remove();
   if (taken === undefined || context.isSimulated) return startServices(context) ? 0 : EX_TEMPFAIL;
+  // First of all: services that are to be stopped or started could wait for them. What fails is tried again, and told, by `remove`.
+  resumeOrigins(taken.snapshots);
+  // It may be why the operation failed.
+  if (taken.operation === 'backup') isWhole(taken, context);
   const isBack = taken.operation === 'backup' || putBack(taken.snapshots, context);
   const isRemoved = isBack && remove(taken.snapshots, state, context);
   const isUp = startServices(context);
   return isRemoved && isUp ? 0 : EX_TEMPFAIL;
+}
+
+/** Whether what was read of the snapshots is what they held; if not, that is told. */
+function isWhole({ snapshots, onOverflow }: Taken, { instance, tell }: Context): boolean {
+  const bad = overflowed(snapshots, logicalVolumes());
+  for (const { mount } of bad) {
+    const what = `the snapshot of ${mount.target} was too small for what changed meanwhile, so that what was read may be wrong`;
+    const remedy = `set a larger SIZE in ${instance}.conf`;
+    tell(
+      onOverflow === 'fail'
+        ? `${what}: this backup is not good (${remedy})`
+        : `${what} (ON_OVERFLOW=warn; ${remedy})`,
+    );
+  }
+  return bad.length === 0;
 }
 
 /** The volumes as they were before the restore. Whether all are. */

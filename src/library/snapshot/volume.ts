@@ -34,8 +34,8 @@ export interface LogicalVolume {
   readonly isInvalid: boolean;
   /** A snapshot whose origin is being put back to it. */
   readonly isMerging: boolean;
-  /** Mounted, in any namespace, or used otherwise. */
-  readonly isOpen: boolean;
+  /** Whoever reads or writes waits, until it is resumed: also for ever, after a kill in lvcreate(8) or lvremove(8). */
+  readonly isSuspended: boolean;
 }
 
 export type Volume =
@@ -58,7 +58,7 @@ export type Snapshot =
 export const LVM_FIELDS = [
   ...['vg_name', 'lv_name', 'lv_tags', 'origin', 'pool_lv', 'lv_kernel_major', 'lv_kernel_minor', 'lv_size'],
   ...['vg_extent_size', 'vg_free', 'data_percent', 'metadata_percent', 'lv_snapshot_invalid', 'lv_attr'],
-  'lv_device_open',
+  'lv_suspended',
 ].join(',');
 
 /** From `lvs --reportformat json --units b --nosuffix`. */
@@ -81,7 +81,7 @@ export function parseLvs(text: string): LogicalVolume[] {
       /^(?:snapshot invalid|1)$/.test(row('lv_snapshot_invalid')) || /^....[IS]/.test(row('lv_attr')),
     // The first is S for a snapshot that merges.
     isMerging: row('lv_attr').startsWith('S'),
-    isOpen: row('lv_device_open') === 'open',
+    isSuspended: /^(?:suspended|1)$/.test(row('lv_suspended')),
   }));
 }
 
@@ -198,6 +198,37 @@ export const overflowed = (
       snapshot.kind === 'lvm' &&
       lvs.some(({ vg, name, isInvalid }) => vg === snapshot.vg && name === snapshot.name && isInvalid),
   );
+
+/** Origins that nobody could resume. */
+export const stuckOrigins = (
+  snapshots: readonly Snapshot[],
+  lvs: readonly LogicalVolume[],
+): readonly LogicalVolume[] =>
+  lvs.filter(
+    ({ vg, name, isSuspended }) =>
+      isSuspended &&
+      snapshots.some(snapshot => snapshot.kind === 'lvm' && snapshot.vg === vg && snapshot.origin === name),
+  );
+
+/** Names of the devices that are suspended with an origin when snapshots of it come and go, those below first; not all need be there. */
+export function devicesAround(
+  { vg, name, pool }: LogicalVolume,
+  snapshots: readonly Snapshot[],
+): readonly string[] {
+  const ours = snapshots.flatMap(each =>
+    each.kind === 'lvm' && each.vg === vg && each.origin === name ? [each.name] : [],
+  );
+  // As lvm(8) escapes them.
+  const device = (volume: string, layer = ''): string =>
+    `${vg.replaceAll('-', '--')}-${volume.replaceAll('-', '--')}${layer}`;
+  return [
+    ...(pool === '' ? [] : [device(pool, '-tpool')]),
+    device(name, '-real'),
+    ...ours.map(each => device(each, '-cow')),
+    device(name),
+    ...ours.map(each => device(each)),
+  ];
+}
 
 /** Of our own making, and by name: those that are noted and have our tag too. Whatever state a kill in lvcreate(8) left them in. */
 export const removable = (
