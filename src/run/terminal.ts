@@ -1,5 +1,5 @@
 // What the terminal has to do with signals: whether there is one, and whether it sent a signal to hooks as well.
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { attempt } from '../system/errno.ts';
 import { isTerminal } from '../system/tty.ts';
 
@@ -13,8 +13,8 @@ export interface Terminal {
   readonly countsHangup: boolean;
   /** Whether a terminal sent the signal to all of our process group: one that has it in the foreground, or is gone. */
   readonly sent: (signal: NodeJS.Signals) => boolean;
-  /** Whether it has our process group in the foreground. */
-  readonly isForeground: () => boolean;
+  /** Whether a descriptor is on it, and it has our process group in the foreground. */
+  readonly isForeground: (fd: number) => boolean;
 }
 
 /** Whether a descriptor is on a terminal that knows escape sequences: tklbam's own, which it logs, is there under cron too, with no TERM. */
@@ -32,17 +32,19 @@ export const lookForTerminal = (): Terminal => ({
     // The leader of a session gets it alone, and the others when the leader ends.
     return signal === 'SIGHUP' && foreground === '-1' && Number(session) !== process.pid;
   },
-  isForeground: () => {
-    const { group, foreground } = jobOf();
-    return group !== undefined && group === foreground;
+  isForeground: fd => {
+    const { group, device, foreground } = jobOf();
+    return (
+      group !== undefined && group === foreground && attempt(() => fstatSync(fd).rdev) === Number(device)
+    );
   },
 });
 
-function jobOf(): Record<'group' | 'session' | 'foreground', string | undefined> {
+function jobOf(): Record<'group' | 'session' | 'device' | 'foreground', string | undefined> {
   // proc_pid_stat(5): state, ppid, pgrp, session, tty_nr, tpgid; behind the name in parentheses.
   const text = attempt(() => readFileSync('/proc/self/stat', 'latin1')) ?? '';
-  const [, , group, session, , foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { group, session, foreground };
+  const [, , group, session, device, foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { group, session, device, foreground };
 }
 
 function hasControllingTerminal(): boolean {
