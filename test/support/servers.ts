@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { executable } from './built.ts';
 import { type Chroot, openChroot } from './chroot.ts';
+import type { Suite } from './releases.ts';
 import { repository } from './repository.ts';
 
 /** One tree for each release, so that it is made once. */
@@ -12,14 +13,11 @@ const SERVERS: readonly string[] = [
   ...['etcd-server', 'etcd-client', 'restic', 'python3', 'zstd', 'procps'],
 ];
 
-export const RELEASES = ['bookworm', 'bullseye', 'trixie'] as const;
-
 /** For servers that listen on 127.0.0.1: the words for `network` of a chroot. */
 export const LOOPBACK = ['unshare', '--net', 'sh', '-ec', 'ip link set lo up; exec "$@"', 'sh'] as const;
 
 /** Gone after the test. */
-export const openServers = (t: TestContext, suite: (typeof RELEASES)[number]): Chroot =>
-  withHooks(openChroot(t, suite, SERVERS));
+export const openServers = (t: TestContext, suite: Suite): Chroot => withHooks(openChroot(t, suite, SERVERS));
 
 /** ... with borgmatic, in the first release whose borgmatic has all that it is compared with. */
 export const openCases = (t: TestContext): Chroot =>

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { executable } from '../support/built.ts';
 import { openChroot, SOURCE } from '../support/chroot.ts';
+import { RELEASES } from '../support/releases.ts';
 import { assertSaid, textsOf } from '../support/transcript.ts';
 
 const SHOWN = '/srv/app/cache (older than 1h)';
@@ -16,7 +17,7 @@ const NO_APT = [
   'cleanup: apt-get clean: apt-get is not installed',
 ];
 
-for (const suite of ['bullseye', 'bookworm', 'trixie']) {
+for (const suite of RELEASES) {
   test(`cleanup in ${suite}`, async t => {
     const { root, run } = openChroot(t, suite, ['systemd', 'procps', 'python3']);
     copyFileSync(executable(), join(root, 'usr/bin/tklbam-hooks'));

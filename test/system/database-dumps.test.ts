@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SOURCE } from '../support/chroot.ts';
-import { LOOPBACK, openServers, RELEASES } from '../support/servers.ts';
+import { RELEASES } from '../support/releases.ts';
+import { LOOPBACK, openServers } from '../support/servers.ts';
 import { assertSaid } from '../support/transcript.ts';
 
 const failed = ["1 1 yesterday's"];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { SOURCE } from '../support/chroot.ts';
 import { cacheDirectory } from '../support/harness.ts';
+import { RELEASES } from '../support/releases.ts';
 import { openServers } from '../support/servers.ts';
 import { assertSaid } from '../support/transcript.ts';
 
@@ -18,7 +19,7 @@ before(() => {
 });
 after(() => rmSync(carried, { recursive: true }));
 
-for (const suite of ['bullseye', 'bookworm', 'trixie'] as const) {
+for (const suite of RELEASES) {
   test(suite, async t => {
     const { root, run } = openServers(t, suite);
     // There are none for the first, nor where one release is tested alone.

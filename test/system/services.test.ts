@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { openChroot, SOURCE } from '../support/chroot.ts';
 import { inContainer } from '../support/container.ts';
 import { place } from '../support/harness.ts';
+import { RELEASES } from '../support/releases.ts';
 import { repository } from '../support/repository.ts';
 import { assertSaid, textsOf } from '../support/transcript.ts';
 
@@ -20,7 +21,7 @@ const files = {
 
 // systemd 247, 252 and 257.
 describe('under systemd', { concurrency: true }, () => {
-  for (const suite of ['bullseye', 'bookworm', 'trixie']) {
+  for (const suite of RELEASES) {
     test(suite, async t => {
       const isWhole = suite === 'bookworm';
       const first = ['services', 'first', ...(isWhole ? [] : ['quick'])];

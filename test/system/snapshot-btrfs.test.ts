@@ -3,12 +3,13 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { inRootDirectory, openChroot, SOURCE } from '../support/chroot.ts';
+import { RELEASES } from '../support/releases.ts';
 import { assertSaid } from '../support/transcript.ts';
 
 const took = ['0', 'snapshot: took a snapshot of VOLUME'];
 const back = ['0', 'snapshot: put VOLUME back to what it was before the restore'];
 
-for (const suite of ['bullseye', 'bookworm', 'trixie']) {
+for (const suite of RELEASES) {
   test(suite, async t => {
     const { root, run } = openChroot(t, suite, ['btrfs-progs', 'e2fsprogs', 'procps', 'python3']);
     const SCRATCH = '/scratch';

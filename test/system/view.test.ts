@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { inRootDirectory, openChroot, SOURCE } from '../support/chroot.ts';
 import { place } from '../support/harness.ts';
 import { manualBlocks } from '../support/manual.ts';
+import { RELEASES } from '../support/releases.ts';
 import { assertSaid } from '../support/transcript.ts';
 
 /** Mounts of the snapshot in any process's eyes, and files of sessions. */
@@ -17,7 +18,7 @@ const example =
   manualBlocks('tklbam-hooks.5').find(block => block.startsWith('#!/bin/sh\n# frozen-home')) ?? '';
 
 // Each has another mount(8), which mounts by other system calls.
-for (const suite of ['bullseye', 'bookworm', 'trixie']) {
+for (const suite of RELEASES) {
   test(suite, async t => {
     const { root, run } = openChroot(t, suite, ['btrfs-progs', 'e2fsprogs', 'procps', 'python3']);
     const SCRATCH = '/scratch';
