@@ -24,9 +24,6 @@ if (process.version !== `v${nodeVersion}`) {
   );
 }
 
-/** Of the executable, and of what compiles for it: V8 refuses a cache that was made under others. */
-const V8_FLAGS = ['--single-threaded', '--no-opt', '--no-maglev'];
-
 /** Prints whether V8 refuses the code cache. */
 const READ_BACK = `const [, script, codeCache] = process.argv;
 const [source, cachedData] = [fs.readFileSync(script, 'utf8'), fs.readFileSync(codeCache)];
@@ -69,10 +66,9 @@ try {
         '--no-warnings',
         // No debugger at SIGUSR1.
         '--disable-sigusr1',
-        // One thread, which is the fewest (0 is one for each processor), and nothing for it to do: V8 would compile anew what a run of a
-        // hundred hooks calls often, at a tenth of that run's processor time. One that may start few processes gets further, too.
+        // One thread, which is the fewest (0 is one for each processor): a caller that may start few processes gets further. It is an option
+        // of Node.js. With any of V8's, V8 would refuse what Node.js has compiled of its own modules, and read them anew at each start.
         '--v8-pool-size=1',
-        ...V8_FLAGS,
       ],
     },
   });
@@ -123,8 +119,8 @@ function makeCodeCache(base: string, script: string, codeCache: string): void {
     return;
   }
   // --predictable: else it differs from build to build.
-  run(base, [...V8_FLAGS, '--predictable', 'build/code-cache.cjs', script, codeCache]);
-  const rejected = run(base, [...V8_FLAGS, '--print', READ_BACK, script, codeCache]);
+  run(base, ['--predictable', 'build/code-cache.cjs', script, codeCache]);
+  const rejected = run(base, ['--print', READ_BACK, script, codeCache]);
   if (rejected !== 'false\n') throw new Error('V8 refuses the code cache that was made for it');
 }
 

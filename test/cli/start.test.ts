@@ -73,6 +73,24 @@ test('a dry run does not load execa, a run does, and neither opens a stream', t 
   assert.deepEqual(among(real.chunks, ['./wrap', './session', './library', './check', './watchdog']), []);
 });
 
+test('Node.js finds its own modules compiled: with any option of V8 it would read them anew', t => {
+  const directory = hooksDirectory(t);
+  install(directory, 'succeed', 'a');
+  const words = ['run', 'backup', 'pre', '--hooks', directory];
+  const env = { ...plainEnvironment, NODE_DEBUG_NATIVE: 'CODE_CACHE' };
+  const { status, stderr, stdout } = spawnSync(executable(), words, { env, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  const told = `${stdout}${stderr}`.match(/^Code cache of .*$/gm) ?? [];
+  assert.ok(
+    told.some(line => /^Code cache of child_process .* is accepted$/.test(line)),
+    told.join('\n'),
+  );
+  assert.deepEqual(
+    told.filter(line => !line.endsWith(' is accepted')),
+    [],
+  );
+});
+
 if (isRoot) {
   test('a session starts its hooks, COMMAND and a few small programs, and no second Node.js', t => {
     const directory = hooksDirectory(t);
