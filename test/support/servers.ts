@@ -20,12 +20,8 @@ export const LOOPBACK = ['unshare', '--net', 'sh', '-ec', 'ip link set lo up; ex
 export const openServers = (t: TestContext, suite: Suite): Chroot => withHooks(openChroot(t, suite, SERVERS));
 
 /** ... with borgmatic, in the first release whose borgmatic has all that it is compared with. */
-export const openCases = (t: TestContext): Chroot =>
-  withHooks(
-    openChroot(t, 'trixie', [
-      ...['postgresql', 'mariadb-server', 'sqlite3', 'borgmatic', 'borgbackup', 'procps'],
-    ]),
-  );
+export const openCases = (t: TestContext, server: 'postgresql' | 'mariadb-server' | 'sqlite3'): Chroot =>
+  withHooks(openChroot(t, 'trixie', [server, 'borgmatic', 'borgbackup', 'procps']));
 
 /** Debian has Valkey since 13. */
 export const openValkey = (t: TestContext): Chroot =>

@@ -35,11 +35,13 @@ function readme(what: string, database: string): readonly (string | undefined)[]
 /** Without what is said of it; '' for a case that this database does not have. */
 const inShort = (outcome = ''): string => outcome.toLowerCase().replace(/,.*/, '');
 
-for (const database of isThorough ? (['postgresql', 'mariadb', 'sqlite'] as const) : (['sqlite'] as const)) {
+const SERVERS = { sqlite: 'sqlite3', postgresql: 'postgresql', mariadb: 'mariadb-server' } as const;
+
+for (const [database, server] of Object.entries(SERVERS).slice(0, isThorough ? 3 : 1)) {
   test(`${database}: whatever happens to a restore, the old or the new is there, whole`, t => {
     const [ours, theirs] = TOOLS.map(tool => {
       const words = ['bash', `${SOURCE}/test/vm/database-cases`, database, tool];
-      const { stdout, stderr } = openCases(t).run(words, { network: LOOPBACK });
+      const { stdout, stderr } = openCases(t, server).run(words, { network: LOOPBACK });
       const lines = stdout.split('\n').filter(line => line !== '');
       return { outcomes: new Map(lines.map(line => line.split('\t') as [string, string])), stderr };
     });
