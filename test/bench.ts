@@ -164,6 +164,7 @@ function printGoals(): void {
   const added = (key: string, beside: string): number => of(own, key).wall - of(own, beside).wall;
   const session = (key: string): number => added(`${key} python3`, 'no hooks python3');
   goal("a session adds to tklbam, beside tklbam's own way", session('hooks.py') / session('own way'), 1, 'x');
+  figure('  the limit: with what is promised', of(own, 'least session').wall / session('own way'), 'x');
   goal('wrap is later than sh, beside node -e 0', added('wrap', 'sh') / of(own, 'node').wall, 1, 'x');
   figure('  the limit: with what is promised', added('least wrap', 'sh') / of(own, 'node').wall, 'x');
   figure('fixclock in a state not its own, beside sh -c :', cpu('fixclock inspect') / cpu('sh -c :'), 'x');

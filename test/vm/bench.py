@@ -187,6 +187,7 @@ trial("node", [NODE, "-e", "0"])
 trial("sh", ["sh", "-c", "%s && true && %s" % (each.replace("%s", "pre"), each.replace("%s", "post"))])
 trial("wrap", [PROGRAM, "wrap", "backup", "--hooks", three, "--", "true"])
 trial("least wrap", [NODE, WORK + "/least.cjs", "wrap", three])
+trial("least session", [NODE, WORK + "/least.cjs", "session", three])
 for python in pythons():
     trial("no hooks " + python, [python, "-c", READING])
     trial("own way " + python, [python, "-c", READING + OWN_WAY, three, "pre", "inspect", "post"])

@@ -1,6 +1,6 @@
-// least.cjs run|wrap DIRECTORY: what no runner of hooks in Node.js can leave out that keeps our promises, and nothing else. Each hook has a
-// control group of its own, and the caller's limit of open files; `wrap` has the locks, the FIFO for what hooks say and the record too, and
-// COMMAND is `true`. No hook is judged, no signal is caught, nothing is told.
+// least.cjs run|wrap|session DIRECTORY: what no runner of hooks in Node.js can leave out that keeps our promises, and nothing else. Each hook
+// has a control group of its own, and the caller's limit of open files; `wrap` has the locks, the FIFO for what hooks say and the record too,
+// and COMMAND is `true`; `session` is what tklbam asks for, in three states. No hook is judged, no signal is caught, nothing is told.
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 
@@ -47,7 +47,7 @@ const run = async () => {
   for (const name of names) await start([`${directory}/${name}`, 'backup', 'pre'], 'inherit', true);
 };
 
-const wrap = async () => {
+const session = async (states, command) => {
   const state = fs.mkdtempSync('/bench/least-');
   const [record, fifo] = [`${state}/record`, `${state}/fifo`];
   const locks = ['a', 'b'].map(name => fs.openSync(`${state}/${name}`, 'w'));
@@ -61,12 +61,14 @@ const wrap = async () => {
   await Promise.all(ready);
   const reader = fs.openSync(fifo, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   const stderr = fs.openSync(fifo, 'w');
-  for (const name of names) {
-    fs.appendFileSync(record, '{}\n', { flush: true });
-    await start([`${directory}/${name}`, 'backup', 'pre'], stderr, true);
+  for (const state of states) {
+    for (const name of names) {
+      // In the first one, each is in the record before it starts.
+      if (state === 'pre') fs.appendFileSync(record, '{}\n', { flush: true });
+      await start([`${directory}/${name}`, 'backup', state], stderr, true);
+    }
+    if (state === 'pre') await command();
   }
-  await start(['/usr/bin/setpriv', '--pdeathsig', 'TERM', '/bin/true'], 'inherit', false);
-  for (const name of names) await start([`${directory}/${name}`, 'backup', 'post'], stderr, true);
   fs.writeFileSync(`${state}/log`, '{}\n', { flush: true });
   fs.unlinkSync(record);
   sync(state);
@@ -77,4 +79,10 @@ const wrap = async () => {
   fs.closeSync(reader);
 };
 
-(mode === 'run' ? run() : wrap()).then(() => process.exit(0));
+const runTrue = () => start(['/usr/bin/setpriv', '--pdeathsig', 'TERM', '/bin/true'], 'inherit', false);
+const modes = {
+  run,
+  wrap: () => session(['pre', 'post'], runTrue),
+  session: () => session(['pre', 'inspect', 'post'], () => undefined),
+};
+modes[mode]().then(() => process.exit(0));
