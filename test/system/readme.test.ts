@@ -25,7 +25,8 @@ for (const [suite, node, npm] of [
   ['trixie', 'v20.', '9.2.'],
 ] as const) {
   test(`a fresh clone on ${suite}, with Debian's nodejs and npm`, t => {
-    const chroot = openChroot(t, suite, ['nodejs', 'npm', 'ca-certificates']);
+    // zstd is of `build/setup test`, all of which would take longer than the rest: it is for `test:unit`.
+    const chroot = openChroot(t, suite, ['nodejs', 'npm', 'ca-certificates', 'zstd']);
     useMirror(chroot, suite);
     useRegistry(chroot.root);
     const clone = join(chroot.root, 'root/tklbam-hooks');
