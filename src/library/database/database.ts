@@ -1,4 +1,4 @@
-// What a hook for one kind of database is to the frame, which decides when each of these is called. No code.
+// What a hook for one kind of database is to the frame, which decides when each of these is called.
 import type { LibraryName } from '../../types.ts';
 import type { Problem, Rule, Values } from '../hook.ts';
 
@@ -83,5 +83,7 @@ export interface Database {
   readonly whereOld: (restore: Restore, values: Values) => string | undefined;
 }
 
-export const isProblem = (value: { readonly facts: Facts } | Problem): value is Problem =>
-  !('facts' in value);
+export const isProblem = (value: object): value is Problem => 'reason' in value && 'remedy' in value;
+
+/** That of a server of which nothing can be known. */
+export const surveyFailed = (problem: Problem): Survey => ({ items: [], problems: [problem], server: '' });

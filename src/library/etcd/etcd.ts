@@ -11,7 +11,14 @@ import {
   statSync,
 } from 'node:fs';
 import { attempt } from '../../system/errno.ts';
-import type { Database, Item, PathOf, Restore } from '../database/database.ts';
+import {
+  type Database,
+  type Item,
+  type PathOf,
+  type Restore,
+  type Survey,
+  surveyFailed,
+} from '../database/database.ts';
 import { databaseHook, wholeServer } from '../database/hook.ts';
 import { note, noted } from '../database/note.ts';
 import { roomProblems } from '../database/room.ts';
@@ -71,18 +78,13 @@ const complaint = ({ stderr, reason }: Ended): string =>
     .findLast(line => line.startsWith('Error: '))
     ?.slice(7) ?? reason;
 
-function survey(values: Values): ReturnType<Database['survey']> {
-  const failed = (problem: Problem): ReturnType<Database['survey']> => ({
-    items: [],
-    problems: [problem],
-    server: '',
-  });
+function survey(values: Values): Survey {
   if (!hasTool('etcdctl'))
-    return failed({ reason: 'etcdctl is not installed', remedy: 'apt install etcd-client' });
+    return surveyFailed({ reason: 'etcdctl is not installed', remedy: 'apt install etcd-client' });
   const answer = ctl(values, 'member', 'list', '-w', 'json');
   const members = answer.status === 0 ? membersOf(answer.stdout) : undefined;
   if (members === undefined)
-    return failed({
+    return surveyFailed({
       reason: `etcd does not answer: ${complaint(answer)}`,
       remedy: `start ${SERVICE}, or correct ENDPOINT`,
     });

@@ -14,7 +14,16 @@ import { escapeControls, listed } from '../../cli/text.ts';
 import { describePathRefusal } from '../../report/verdicts.ts';
 import { attempt } from '../../system/errno.ts';
 import { pathRefusal } from '../../system/trust.ts';
-import type { Database, Entry, Item, PathOf, Restore } from '../database/database.ts';
+import {
+  type Database,
+  type Entry,
+  type Item,
+  isProblem,
+  type PathOf,
+  type Restore,
+  type Survey,
+  surveyFailed,
+} from '../database/database.ts';
 import { databaseHook } from '../database/hook.ts';
 import { note, noted } from '../database/note.ts';
 import { roomProblems } from '../database/room.ts';
@@ -60,22 +69,15 @@ export const mariadb = databaseHook(database);
 
 const serviceOf = ({ SERVICE = 'mariadb' }: Values): string => SERVICE;
 
-const isFailure = (value: object): value is Problem => 'reason' in value && 'remedy' in value;
-
 const SYSTEM = "'information_schema', 'performance_schema', 'mysql', 'sys'";
 
-function survey(values: Values): ReturnType<Database['survey']> {
-  const failed = (problem: Problem): ReturnType<Database['survey']> => ({
-    items: [],
-    problems: [problem],
-    server: '',
-  });
+function survey(values: Values): Survey {
   const access = accessOf(values);
-  if (isFailure(access)) return failed(access);
+  if (isProblem(access)) return surveyFailed(access);
   const [[version = '', foldsCase = ''] = []] = query(access, 'select version(), @@lower_case_table_names');
   // As far as it has been tried: its users, for one, are dumped otherwise.
   if (!/mariadb/i.test(version))
-    return failed({
+    return surveyFailed({
       reason: `this is no MariaDB: ${version}`,
       remedy: "use the hook 'services' or 'snapshot' instead",
     });
@@ -131,7 +133,7 @@ const ATTEMPTS = 3;
 
 function dump({ facts }: Item, fd: number, values: Values): ReturnType<Database['dump']> {
   const access = accessOf(values);
-  if (isFailure(access)) return access;
+  if (isProblem(access)) return access;
   const args = [
     ...[...access.args, '--skip-dump-date', '--default-character-set=utf8mb4', '--max-allowed-packet=1G'],
     ...(facts.what === 'users'
@@ -207,7 +209,7 @@ const serverIn = (data: string): number | undefined =>
 function obstacles({ entries, server }: Restore, _pathOf: PathOf, values: Values): readonly Problem[] {
   const found = survey({ ...values, DATABASES: 'all', EXCLUDE: '' });
   const access = accessOf(values);
-  if (found.problems.length > 0 || isFailure(access)) return found.problems;
+  if (found.problems.length > 0 || isProblem(access)) return found.problems;
   if (isOlder(found.server, server))
     return [
       {
@@ -224,7 +226,7 @@ function obstacles({ entries, server }: Restore, _pathOf: PathOf, values: Values
       },
     ];
   const now = running(access);
-  return isFailure(now)
+  return isProblem(now)
     ? [now]
     : [...servicesProblems([serviceOf(values)]), ...rivals(access), ...unfit(access, now, entries)];
 }
@@ -301,12 +303,12 @@ function load(restore: Restore, pathOf: PathOf, values: Values): Problem | undef
   const service = serviceOf(values);
   const access = accessOf(values);
   if (restore.entries.length === 0) return undefined;
-  if (isFailure(access)) return access;
+  if (isProblem(access)) return access;
   // Its configuration, which the restore may have brought, is that with which it will find what it is given.
   const restarted = stopFor(restore.id, service) ?? startAgain(restore.id, service) ?? answers(values);
   if (restarted !== undefined) return restarted;
   const server = running(access);
-  if (isFailure(server)) return server;
+  if (isProblem(server)) return server;
   const [problem] = unfit(access, server, restore.entries);
   if (problem !== undefined) return problem;
   // Before it is noted: a service that is not that of the server is only started again.
@@ -326,7 +328,7 @@ function stop({ id }: Restore, server: Server, values: Values): Problem | undefi
     // That of another server would be there for good.
     if (!isAtWork && (tries === 50 || !isWatched())) return undefined;
     // It is not that of the service.
-    if (isAtWork && tries > 2 && !isFailure(accessOf(values))) break;
+    if (isAtWork && tries > 2 && !isProblem(accessOf(values))) break;
     pause(100);
   }
   return { reason: `${service} is down, and its server is not`, remedy: 'correct SERVICE or DEFAULTS_FILE' };
@@ -348,7 +350,7 @@ const commOf = (pid: string): string =>
 function answers(values: Values): Problem | undefined {
   for (let tries = 0; ; tries++) {
     const access = accessOf(values);
-    if (!isFailure(access)) return undefined;
+    if (!isProblem(access)) return undefined;
     if (tries === 1200 || !/ERROR 200[23]\b/.test(access.reason)) return access;
     pause(100);
   }
@@ -364,7 +366,7 @@ function switchOver(restore: Restore, values: Values, pathOf: PathOf): Problem |
     startAgain(restore.id, service) ??
     answers(values);
   const access = accessOf(values);
-  if (problem !== undefined || isFailure(access)) return problem;
+  if (problem !== undefined || isProblem(access)) return problem;
   const there = query(access, 'show databases').map(([name]) => name);
   const lost = restore.entries.find(entry => !isUsers(entry) && !there.includes(entry.facts.database));
   return lost === undefined
@@ -386,9 +388,9 @@ function switchBack(restore: Restore, values: Values, pathOf: PathOf): Problem |
 /** By the server's own word. */
 function withPlace<T>(values: Values, work: (server: Server) => T): T | Problem {
   const access = accessOf(values);
-  if (isFailure(access)) return access;
+  if (isProblem(access)) return access;
   const server = running(access);
-  return isFailure(server) ? server : work(server);
+  return isProblem(server) ? server : work(server);
 }
 
 function finish({ id }: Restore, values: Values): Problem | undefined {

@@ -3,7 +3,15 @@
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { escapeControls } from '../../cli/text.ts';
 import { attempt } from '../../system/errno.ts';
-import type { Database, Entry, Item, PathOf, Restore } from '../database/database.ts';
+import {
+  type Database,
+  type Entry,
+  type Item,
+  type PathOf,
+  type Restore,
+  type Survey,
+  surveyFailed,
+} from '../database/database.ts';
 import { databaseHook } from '../database/hook.ts';
 import { note, noted } from '../database/note.ts';
 import { roomProblems } from '../database/room.ts';
@@ -50,15 +58,11 @@ const CONFIG = '/etc/ldap/slapd.d';
 const CONFIG_NAME = 'cn=config';
 const SERVICE = 'slapd';
 
-function survey(values: Values): ReturnType<Database['survey']> {
-  const failed = (problem: Problem): ReturnType<Database['survey']> => ({
-    items: [],
-    problems: [problem],
-    server: '',
-  });
-  if (!hasTool('slapcat')) return failed({ reason: 'slapcat is not installed', remedy: 'apt install slapd' });
+function survey(values: Values): Survey {
+  if (!hasTool('slapcat'))
+    return surveyFailed({ reason: 'slapcat is not installed', remedy: 'apt install slapd' });
   const config = readConfig(CONFIG);
-  if (typeof config === 'object') return failed(config);
+  if (typeof config === 'object') return surveyFailed(config);
   const items = [
     { name: CONFIG_NAME, facts: { number: '0', directory: CONFIG } },
     ...backendsOf(config).map(({ number, suffix, directory }) => ({

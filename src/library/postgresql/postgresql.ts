@@ -1,7 +1,7 @@
 // `postgresql`: each database in a dump of its own, and the roles of each cluster. A restore loads a database under another name, and renames.
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { listed } from '../../cli/text.ts';
-import type { Database, Entry, Facts, Item, PathOf, Restore } from '../database/database.ts';
+import type { Database, Entry, Facts, Item, PathOf, Restore, Survey } from '../database/database.ts';
 import { databaseHook } from '../database/hook.ts';
 import { roomProblems } from '../database/room.ts';
 import { isNamed, matches } from '../database/settings.ts';
@@ -45,7 +45,7 @@ export const postgresql = databaseHook(database);
 const surveyed = new Map<string, Cluster>();
 const keyOf = ({ cluster, major }: Facts): string => `${major}/${cluster}`;
 
-function survey(values: Values): ReturnType<Database['survey']> {
+function survey(values: Values): Survey {
   const clusters = listClusters();
   if (clusters === undefined || clusters.length === 0)
     return { items: [], problems: [noCluster(clusters)], server: '' };

@@ -5,7 +5,16 @@ import { escapeControls } from '../../cli/text.ts';
 import { describePathRefusal } from '../../report/verdicts.ts';
 import { attempt, describeErrno } from '../../system/errno.ts';
 import { readTrusted } from '../../system/trust.ts';
-import type { Database, Entry, Item, PathOf, Restore } from '../database/database.ts';
+import {
+  type Database,
+  type Entry,
+  type Item,
+  isProblem,
+  type PathOf,
+  type Restore,
+  type Survey,
+  surveyFailed,
+} from '../database/database.ts';
 import { databaseHook, wholeServer } from '../database/hook.ts';
 import { note, noted } from '../database/note.ts';
 import { roomProblems } from '../database/room.ts';
@@ -91,8 +100,6 @@ function passwordOf(path: string | undefined): string | undefined | Problem {
   return { reason: `PASSWORD_FILE '${path}': ${why}`, remedy: 'correct that' };
 }
 
-const isFailure = (value: object): value is Problem => 'reason' in value && 'remedy' in value;
-
 const ask = ({ program, args, env, user }: Client, ...command: readonly string[]): Ended =>
   as(user, { name: program, args: [...args, ...command], env });
 
@@ -100,15 +107,10 @@ const ask = ({ program, args, env, user }: Client, ...command: readonly string[]
 const complaint = ({ stdout, reason }: Ended): string =>
   escapeControls(stdout.trim().split('\n')[0] || reason);
 
-function survey(values: Values): ReturnType<Database['survey']> {
+function survey(values: Values): Survey {
   const { service } = programsOf(values, hasTool);
-  const failed = (problem: Problem): ReturnType<Database['survey']> => ({
-    items: [],
-    problems: [problem],
-    server: '',
-  });
   const client = clientOf(values);
-  if (isFailure(client)) return failed(client);
+  if (isProblem(client)) return surveyFailed(client);
   const answer = ask(client, 'INFO');
   const info = parseInfo(answer.stdout);
   const version = info.get('valkey_version') ?? info.get('redis_version');
@@ -118,7 +120,7 @@ function survey(values: Values): ReturnType<Database['survey']> {
     const remedy = isLockedOut
       ? 'have PASSWORD_FILE hold its password'
       : `start ${service}, or correct SERVER`;
-    return failed({ reason: `${service} does not let us in: ${complaint(answer)}`, remedy });
+    return surveyFailed({ reason: `${service} does not let us in: ${complaint(answer)}`, remedy });
   }
   const item: Item = { name: service, facts: {} };
   const modules = ask(client, 'INFO', 'modules').stdout.matchAll(/^module:name=([^,]+)/gm);
@@ -138,7 +140,7 @@ function survey(values: Values): ReturnType<Database['survey']> {
 
 function dump(_item: Item, fd: number, values: Values): ReturnType<Database['dump']> {
   const client = clientOf(values);
-  if (isFailure(client)) return client;
+  if (isProblem(client)) return client;
   // To `-` it would leave the mark at the end of the transfer in it, and older ones their messages: from a file it cuts that off.
   const { status, reason } = run({
     name: client.program,
@@ -225,9 +227,9 @@ function obstacles({ entries }: Restore, _pathOf: PathOf, values: Values): reado
   const { service, server } = programsOf(values, hasTool);
   const found = survey(values);
   const client = clientOf(values);
-  if (found.problems.length > 0 || isFailure(client)) return found.problems;
+  if (found.problems.length > 0 || isProblem(client)) return found.problems;
   const now = running(values, client);
-  if (isFailure(now)) return [now];
+  if (isProblem(now)) return [now];
   const problems = [...servicesProblems([service])];
   if (!hasTool(server))
     problems.push({ reason: `${server} is not installed`, remedy: `apt install ${server}` });
@@ -246,14 +248,14 @@ function load(restore: Restore, pathOf: PathOf, values: Values): Problem | undef
   const client = clientOf(values);
   const [entry] = restore.entries;
   if (entry === undefined) return undefined;
-  if (isFailure(client)) return client;
+  if (isProblem(client)) return client;
   // Stopped, it would forget what it was never told to write.
   const problem =
     save(client) ?? stopFor(restore.id, service) ?? startAgain(restore.id, service) ?? answers(client);
   if (problem !== undefined) return problem;
   // Its configuration, which the restore may have brought, is that with which it will find what it is given.
   const now = running(values, client);
-  if (isFailure(now)) return now;
+  if (isProblem(now)) return now;
   note(restore, pathOf, now.server);
   return stopFor(restore.id, service) ?? make(restore, entry, pathOf(entry), now, values);
 }
@@ -368,7 +370,7 @@ function switchOver(restore: Restore, values: Values, pathOf: PathOf): Problem |
   const server = noted<Server>(restore, pathOf);
   const client = clientOf(values);
   if (server === undefined) return { reason: 'what is known of the server is gone', remedy: 'restore again' };
-  if (isFailure(client)) return client;
+  if (isProblem(client)) return client;
   const problem =
     stopFor(restore.id, server.service) ??
     swapIn({ ...server, id: restore.id }) ??
@@ -394,28 +396,28 @@ function switchBack(restore: Restore, values: Values, pathOf: PathOf): Problem |
   }
   const problem = startAgain(restore.id, server?.service ?? programsOf(values, hasTool).service);
   const client = clientOf(values);
-  return problem ?? (isFailure(client) ? undefined : answers(client));
+  return problem ?? (isProblem(client) ? undefined : answers(client));
 }
 
 /** With the server's own word for where that is. */
 function placeOf({ id }: Restore, values: Values): Omit<Swap, 'names'> | Problem {
   const client = clientOf(values);
-  if (isFailure(client)) return client;
+  if (isProblem(client)) return client;
   const now = running(values, client);
-  return isFailure(now) ? now : { ...now.server, id };
+  return isProblem(now) ? now : { ...now.server, id };
 }
 
 function finish(restore: Restore, values: Values): Problem | undefined {
   const place = placeOf(restore, values);
-  return isFailure(place) ? place : removeFresh(place);
+  return isProblem(place) ? place : removeFresh(place);
 }
 
 function dropOld(restore: Restore, values: Values): Problem | undefined {
   const place = placeOf(restore, values);
-  return isFailure(place) ? place : removeBefore(place);
+  return isProblem(place) ? place : removeBefore(place);
 }
 
 function whereOld(restore: Restore, values: Values): string | undefined {
   const place = placeOf(restore, values);
-  return isFailure(place) || !isThere(beforeIn(place)) ? undefined : beforeIn(place);
+  return isProblem(place) || !isThere(beforeIn(place)) ? undefined : beforeIn(place);
 }

@@ -13,7 +13,7 @@ import { dirname } from 'node:path';
 import { listed } from '../../cli/text.ts';
 import { attempt } from '../../system/errno.ts';
 import { pathRefusal } from '../../system/trust.ts';
-import type { Database, Entry, Facts, Item, PathOf, Restore } from '../database/database.ts';
+import type { Database, Entry, Facts, Item, PathOf, Restore, Survey } from '../database/database.ts';
 import { databaseHook } from '../database/hook.ts';
 import { roomProblems } from '../database/room.ts';
 import { isNamed, matches } from '../database/settings.ts';
@@ -44,7 +44,7 @@ function paths(value: string): string | undefined {
   return bad === undefined ? undefined : `has '${bad}', which is no absolute path`;
 }
 
-function survey(values: Values): ReturnType<Database['survey']> {
+function survey(values: Values): Survey {
   const problems: Problem[] = [];
   const files = new Set<string>();
   for (const pattern of words(values.DATABASES)) {
