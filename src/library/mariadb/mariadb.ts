@@ -69,6 +69,9 @@ export const mariadb = databaseHook(database);
 
 const serviceOf = ({ SERVICE = 'mariadb' }: Values): string => SERVICE;
 
+/** How the survey was let in: to ask again takes as long as to dump a small database, of which there may be a thousand. */
+let surveyed: Access | undefined;
+
 const SYSTEM = "'information_schema', 'performance_schema', 'mysql', 'sys'";
 
 function survey(values: Values): Survey {
@@ -82,6 +85,7 @@ function survey(values: Values): Survey {
       remedy: "use the hook 'services' or 'snapshot' instead",
     });
   const shared = { foldsCase };
+  surveyed = access;
   const sizes = new Map(
     query(
       access,
@@ -132,7 +136,7 @@ function warningsOf(access: Access, databases: ReadonlySet<string>): string[] {
 const ATTEMPTS = 3;
 
 function dump({ facts }: Item, fd: number, values: Values): ReturnType<Database['dump']> {
-  const access = accessOf(values);
+  const access = surveyed ?? accessOf(values);
   if (isProblem(access)) return access;
   const args = [
     ...[...access.args, '--skip-dump-date', '--default-character-set=utf8mb4', '--max-allowed-packet=1G'],
