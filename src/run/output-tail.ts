@@ -52,8 +52,9 @@ export async function openOutputTail(
   socket.on('data', keep);
   socket.on('error', () => {});
   socket.unref();
+  // One for all: what is allotted for each hook stays until the next collection, and every fork copies it.
+  const piece = Buffer.alloc(1 << 16);
   const drain = (): boolean => {
-    const piece = Buffer.alloc(1 << 16);
     for (;;) {
       try {
         const length = readSync(reader, piece);

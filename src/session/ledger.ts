@@ -6,6 +6,8 @@ import { type FileIdentity, owing, save, update } from './session-file.ts';
 
 export interface Ledger {
   readonly record: () => SessionRecord;
+  /** What `record` has of the hook of that path. */
+  readonly started: (path: string) => StartedHook | undefined;
   /** Throws the error of a system call; the record is then as it was. */
   readonly save: (next: SessionRecord) => void;
   /** Saves what is now known of one of its hooks, or that there is another. Throws as `save`. */
@@ -28,18 +30,25 @@ export function openLedger(
   first: SessionRecord,
   tell: (line: string) => void,
 ): Ledger {
-  let record = first;
+  let record: Omit<SessionRecord, 'started'> = first;
+  // By path: there may be thousands.
+  let started = byPath(first);
   /** The file, as long as it has all that was to be saved. */
   let whole: FileIdentity | undefined;
   const write = (sessions: readonly SessionRecord[]): void => {
     whole = undefined;
     whole = save(stateDirectory, operation, sessions);
   };
-  const add = (next: SessionRecord, hook: StartedHook): void => {
+  const become = (next: SessionRecord): void => {
+    record = next;
+    started = byPath(next);
+  };
+  const current = (): SessionRecord => ({ ...record, started: [...started.values()] });
+  const add = (hook: StartedHook): void => {
     const file = whole;
     whole = undefined;
-    if (file !== undefined && update(stateDirectory, operation, file, next.session, hook)) whole = file;
-    else write([...others, next]);
+    if (file !== undefined && update(stateDirectory, operation, file, record.session, hook)) whole = file;
+    else write([...others, { ...record, started: [...new Map(started).set(hook.path, hook).values()] }]);
   };
   const told = new Set<string>();
   const attemptTo = (what: string, rest: string, work: () => void): void => {
@@ -53,38 +62,33 @@ export function openLedger(
     }
   };
   return {
-    record: () => record,
+    record: current,
+    started: path => started.get(path),
     save: next => {
       write([...others, next]);
-      record = next;
+      become(next);
     },
     update: hook => {
-      const next = withHook(record, hook);
-      add(next, hook);
-      record = next;
+      add(hook);
+      started.set(hook.path, hook);
     },
     tryUpdate: hook => {
-      record = withHook(record, hook);
-      attemptTo('bring up to date', 'going on', () => add(record, hook));
+      started.set(hook.path, hook);
+      attemptTo('bring up to date', 'going on', () => add(hook));
     },
     trySave: next => {
-      record = next;
+      become(next);
       attemptTo('bring up to date', 'going on', () => write([...others, next]));
     },
     note: lock.note,
     end: hasSucceeded => {
       const rest =
-        hasSucceeded || owing(record).length === 0 ? others : [...others, { ...record, isOver: true }];
+        hasSucceeded || owing(current()).length === 0 ? others : [...others, { ...current(), isOver: true }];
       const what = rest === others ? 'remove' : 'bring up to date';
       attemptTo(what, "its hooks will be told 'error' once more (tklbam-hooks recover)", () => write(rest));
     },
   };
 }
 
-function withHook(record: SessionRecord, hook: StartedHook): SessionRecord {
-  const isNew = record.started.every(({ path }) => path !== hook.path);
-  const started = isNew
-    ? [...record.started, hook]
-    : record.started.map(each => (each.path === hook.path ? hook : each));
-  return { ...record, started };
-}
+const byPath = ({ started }: SessionRecord): Map<string, StartedHook> =>
+  new Map(started.map(hook => [hook.path, hook]));

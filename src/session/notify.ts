@@ -47,7 +47,7 @@ export async function notify(
   scratch: Environment,
 ): Promise<Report> {
   const record = ledger.record();
-  const paths = pending(record).map(({ path }) => path);
+  const paths = new Set(pending(record).map(({ path }) => path));
   const { whole, loaded } = await planError(
     {
       ...record,
@@ -58,14 +58,15 @@ export async function notify(
     { ...env, ...record.carriedEnv, ...scratch },
     deps,
   );
+  const planned = new Set(whole.steps.map(({ hook }) => hook.path));
   for (const path of paths) {
-    if (whole.steps.some(({ hook }) => hook.path === path)) continue;
+    if (planned.has(path)) continue;
     deps.tell(describeUntold(path, loaded.judged.find(({ hook }) => hook.path === path)?.verdict));
   }
-  const wasStarted = (path: string): boolean => record.started.some(each => each.path === path);
+  const wasStarted = (path: string): boolean => ledger.started(path) !== undefined;
   const isFirst = !record.isOver;
   const steps = whole.steps.filter(
-    ({ hook }) => paths.includes(hook.path) || (isFirst && hook.header.always && !wasStarted(hook.path)),
+    ({ hook }) => paths.has(hook.path) || (isFirst && hook.header.always && !wasStarted(hook.path)),
   );
   let isCutShort = false;
   const ended = (result: Result, mayRetry: boolean): void => {
@@ -83,7 +84,7 @@ export async function notify(
       return;
     }
     const counts = kind !== 'succeeded' && kind !== 'not-started' && !isGoingDown;
-    const before = ledger.record().started.find(each => each.path === path)?.attempts ?? 0;
+    const before = ledger.started(path)?.attempts ?? 0;
     const attempts = before + (counts ? 1 : 0);
     if (kind !== 'succeeded') deps.tell(describeNotification(result, attempts, isGoingDown));
     ledger.tryUpdate({ path, isSettled: kind === 'succeeded', attempts });

@@ -219,12 +219,12 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
 
   /** Each hook is in the record before it starts. */
   const perform = (whole: Plan, ledger: Ledger, note: ViewRequests['note'] | undefined): Promise<Report> => {
-    const results: Result[] = [];
+    const failed: Result[] = [];
     for (const warning of whole.warnings) warnings.add(describeWarning(warning));
     const seen = observe(ledger.record(), deps, ledger.note, result => {
-      results.push(result);
       note?.(result);
-      if (!isFailure(result)) {
+      if (isFailure(result)) failed.push(result);
+      else {
         const message = describeResult(whole, result);
         if (message !== undefined) warnings.add(message.text);
       }
@@ -239,12 +239,11 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       traced: seen.traced,
       starts: step => {
         const { path } = step.hook;
-        const record = ledger.record();
         const ready = seen.starts(
-          withNews(step, { plan: whole, results, interruption: undefined }, [...warnings]),
+          withNews(step, { plan: whole, results: failed, interruption: undefined }, [...warnings]),
         );
         isNew = false;
-        if (record.started.some(each => each.path === path)) return ready;
+        if (ledger.started(path) !== undefined) return ready;
         const hook = { path, attempts: 0, isSettled: false };
         if (whole.stopAtFailure) {
           const defect = updateOr(ledger, hook);
@@ -341,8 +340,9 @@ function updateOr(ledger: Ledger, hook: StartedHook): Defect | undefined {
 
 /** What was started, and is not there any more to bring back what it stopped: removed or switched off, as by a restore of /etc. */
 function findGone({ started }: SessionRecord, { steps }: Plan, { judged }: LoadedHooks): Failure[] {
+  const planned = new Set(steps.map(({ hook }) => hook.path));
   return started.flatMap(({ path }): Failure[] => {
-    if (steps.some(({ hook }) => hook.path === path)) return [];
+    if (planned.has(path)) return [];
     const verdict = judged.find(({ hook }) => hook.path === path)?.verdict;
     // Those that are refused or broken are failures of the plan already.
     if (verdict?.kind === 'refuse' || verdict?.kind === 'broken') return [];
