@@ -7,7 +7,7 @@ import { isThorough, RELEASES } from '../support/releases.ts';
 import { LOOPBACK, openServers } from '../support/servers.ts';
 import { assertSaid } from '../support/transcript.ts';
 
-const ALL = '(users), -dash, it\'s; a "name" `x, nothing, shop, ünï';
+const ALL = '(users), -dash, SYS, Shop, it\'s; a "name" `x, nothing, shop, ünï';
 const WITH_LATER = ALL.replace('nothing', 'later, nothing');
 const KEPT = 'what was there before is kept as /var/lib/before-ID/mysql for 7d';
 const WARNINGS = [

@@ -56,6 +56,13 @@ create table t (id int primary key, x varchar(20));
 insert into t values (1, 'ß');
 create database `-dash`;
 create table `-dash`.t (id int);
+-- As the server compares names, the first is its own, and the second is `shop`.
+create database `SYS`;
+create table `SYS`.t (id int);
+insert into `SYS`.t values (3);
+create database `Shop`;
+create table `Shop`.texts (id int);
+insert into `Shop`.texts values (4);
 create database `ünï`;
 create table `ünï`.`tä;` (`ö` int);
 insert into `ünï`.`tä;` values (1);

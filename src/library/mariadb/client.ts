@@ -100,5 +100,10 @@ export function query(access: Access, sql: string, more?: Partial<Tool>): string
   return parseRows(stdout);
 }
 
+/** Those of the server, in a statement; to be compared as bytes, since by its own rules a database SYS would be one of them. */
+export const OWN_DATABASES = ['information_schema', 'performance_schema', 'mysql', 'sys']
+  .map(name => `binary '${name}'`)
+  .join(', ');
+
 /** A name in a statement. */
 export const quoted = (name: string): string => `\`${name.replaceAll('`', '``')}\``;

@@ -45,7 +45,7 @@ import type { Problem, Values } from '../hook.ts';
 import { oneService, servicesProblems } from '../services/services.ts';
 import { absolutePath, words } from '../settings.ts';
 import { type Ended, hasTool, pause, run, runTool } from '../tool.ts';
-import { type Access, accessOf, query } from './client.ts';
+import { type Access, accessOf, OWN_DATABASES, query } from './client.ts';
 import { copyIn, dataOf, isUsers, loadBeside, type Server } from './second-server.ts';
 import { END_OF_DUMP, isOlder } from './text.ts';
 
@@ -72,8 +72,6 @@ const serviceOf = ({ SERVICE = 'mariadb' }: Values): string => SERVICE;
 /** How the survey was let in: to ask again takes as long as to dump a small database, of which there may be a thousand. */
 let surveyed: Access | undefined;
 
-const SYSTEM = "'information_schema', 'performance_schema', 'mysql', 'sys'";
-
 function survey(values: Values): Survey {
   const access = accessOf(values);
   if (isProblem(access)) return surveyFailed(access);
@@ -89,13 +87,13 @@ function survey(values: Values): Survey {
   const sizes = new Map(
     query(
       access,
-      `select table_schema, sum(coalesce(data_length, 0) + coalesce(index_length, 0)) from information_schema.tables
-        where table_schema not in (${SYSTEM}) group by table_schema`,
+      `select min(table_schema), sum(coalesce(data_length, 0) + coalesce(index_length, 0)) from information_schema.tables
+        where table_schema not in (${OWN_DATABASES}) group by binary table_schema`,
     ).map(([name = '', bytes = '0']) => [name, bytes]),
   );
   const all = query(
     access,
-    `select schema_name from information_schema.schemata where schema_name not in (${SYSTEM}) order by 1`,
+    `select schema_name from information_schema.schemata where schema_name not in (${OWN_DATABASES}) order by binary schema_name`,
   ).map(
     ([name = '']): Item => ({ name, facts: { ...shared, database: name, bytes: sizes.get(name) ?? '0' } }),
   );
@@ -117,7 +115,7 @@ function warningsOf(access: Access, databases: ReadonlySet<string>): string[] {
   const tables = query(
     access,
     `select table_schema, table_name, table_type, engine from information_schema.tables
-      where table_schema not in (${SYSTEM}) and (table_type = 'SYSTEM VERSIONED' or
+      where table_schema not in (${OWN_DATABASES}) and (table_type = 'SYSTEM VERSIONED' or
       table_type = 'BASE TABLE' and engine <> 'InnoDB') order by 1, 2`,
   ).filter(([schema = '']) => databases.has(schema));
   const named = (those: string[][]): string =>

@@ -4,7 +4,7 @@ import { escapeControls } from '../../cli/text.ts';
 import { attempt } from '../../system/errno.ts';
 import { isNamed, SHARED_SETTINGS } from '../database/settings.ts';
 import type { Context, LibraryHook, Values } from '../hook.ts';
-import { ask, clientName, findAccess, isDown, parseRows, quoted } from '../mariadb/client.ts';
+import { ask, clientName, findAccess, isDown, OWN_DATABASES, parseRows, quoted } from '../mariadb/client.ts';
 import { listClusters, query } from '../postgresql/clusters.ts';
 import { type Conf, isWanted, parseConf } from './limits.ts';
 
@@ -80,12 +80,12 @@ function mysqlLacks(directory: string, conf: Conf, values: Values): readonly str
   const rows = ask(
     access,
     `select table_schema, table_name, table_type from information_schema.tables
-    where table_schema not in ('information_schema', 'performance_schema', 'sys', 'mysql')`,
+    where table_schema not in (${OWN_DATABASES})`,
   );
   const schemas = ask(
     access,
     `select schema_name from information_schema.schemata
-    where schema_name not in ('information_schema', 'performance_schema', 'sys', 'mysql')`,
+    where schema_name not in (${OWN_DATABASES})`,
   );
   if (rows.status !== 0 || schemas.status !== 0)
     return [`MySQL cannot be asked what it has (${rows.reason})`];
