@@ -30,7 +30,7 @@ for (const suite of RELEASES) {
       says({
         check: ['0'],
         backup: [...WARNINGS, '0'],
-        dumps: ['7  7 600, 2 700'],
+        dumps: ['9  9 600, 2 700'],
         verify: ['0'],
         'same-bytes': ['same'],
         restore: [`mariadb: restored ${ALL}, ${KEPT}`, '0'],
@@ -55,7 +55,7 @@ for (const suite of RELEASES) {
       says({
         'tklbam-simulate': [...WARNINGS, `mariadb: would dump ${WITH_LATER}`, '0'],
         'tklbam-backup': [...WARNINGS, '0'],
-        'tklbam-set': ['7'],
+        'tklbam-set': ['9'],
         'tklbam-simulated': [`mariadb: would restore ${WITH_LATER}`, '0'],
         'tklbam-restore': [`mariadb: restored ${WITH_LATER}, ${KEPT}`, '0'],
         'tklbam-restored': ['same '],
@@ -110,6 +110,11 @@ for (const suite of RELEASES) {
         'named-restore': [`mariadb: restored (users), shop, ${KEPT}`, '0'],
         'named-restored': ['same'],
         broken: [...WARNINGS, 'mariadb: could not dump shop: VIEW', '1'],
+        'raw-directories': [
+          ...WARNINGS,
+          'mariadb: not dumped, for its directory is named as before MySQL 5.1 (ALTER DATABASE ... UPGRADE DATA DIRECTORY NAME): #mysql50#a-b',
+          '0',
+        ],
         'zstd-restore': [`mariadb: restored ${WITH_LATER.replace('later', 'later, named')}, ${KEPT}`, '0'],
         // With a name that would be a command to the client.
         'zstd-restored': ['same '],
@@ -121,7 +126,7 @@ for (const suite of RELEASES) {
       `mariadb: ${why}; no database was changed (${remedy})`,
       '1',
     ];
-    const file = "'/root/meta/mariadb/GENERATION/0006-shop.sql'";
+    const file = "'/root/meta/mariadb/GENERATION/0008-shop.sql'";
     await t.test('what cannot be restored is refused, and nobody has stopped the server', () =>
       says({
         half: refused(

@@ -181,6 +181,7 @@ for (const suite of RELEASES) {
         ],
         yesterday: ['whole'],
         typo: ['postgresql: there is no database none; nothing was dumped (correct DATABASES)', '1'],
+        template: ['postgresql: not dumped, for they are templates: stencil', '0'],
       }),
     );
     await t.test('what was there before is kept for a time', () =>

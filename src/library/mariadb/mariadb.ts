@@ -97,18 +97,30 @@ function survey(values: Values): Survey {
   ).map(
     ([name = '']): Item => ({ name, facts: { ...shared, database: name, bytes: sizes.get(name) ?? '0' } }),
   );
-  // A directory among its files that is none of its own, such as .ssh.
-  const items = all.filter(item => isNamed(values, item) && !item.name.startsWith('#mysql50#'));
+  const wanted = all.filter(item => isNamed(values, item));
+  const items = wanted.filter(({ name }) => !isRawDirectory(name));
   const problems = words(values.DATABASES)
     .filter(word => word !== 'all' && !items.some(({ name }) => matches(word, name)))
     .map((word): Problem => ({ reason: `there is no database ${word}`, remedy: 'correct DATABASES' }));
   return {
     items: items.length === 0 ? [] : [{ name: '(users)', facts: { ...shared, what: 'users' } }, ...items],
     problems,
-    warnings: warningsOf(access, new Set(items.map(({ name }) => name))),
+    warnings: [
+      ...warningsOf(access, new Set(items.map(({ name }) => name))),
+      // Of those without tables, most are none of the server's: .ssh.
+      ...wanted
+        .filter(({ name }) => isRawDirectory(name) && sizes.has(name))
+        .map(
+          ({ name }) =>
+            `not dumped, for its directory is named as before MySQL 5.1 (ALTER DATABASE ... UPGRADE DATA DIRECTORY NAME): ${escapeControls(name)}`,
+        ),
+    ],
     server: `MariaDB ${version}`,
   };
 }
+
+/** Whether the server shows a directory whose name it would have written otherwise. */
+const isRawDirectory = (name: string): boolean => name.startsWith('#mysql50#');
 
 /** What a dump has of tables is not always what they are. */
 function warningsOf(access: Access, databases: ReadonlySet<string>): string[] {

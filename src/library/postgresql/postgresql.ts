@@ -1,6 +1,6 @@
 // `postgresql`: each database in a dump of its own, and the roles of each cluster. A restore loads a database under another name, and renames.
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { listed } from '../../cli/text.ts';
+import { escapeControls, listed } from '../../cli/text.ts';
 import type { Database, Entry, Facts, Item, PathOf, Restore, Survey } from '../database/database.ts';
 import { databaseHook } from '../database/hook.ts';
 import { roomProblems } from '../database/room.ts';
@@ -51,6 +51,7 @@ function survey(values: Values): Survey {
     return { items: [], problems: [noCluster(clusters)], server: '' };
   const problems: Problem[] = [];
   const items: Item[] = [];
+  const warnings: string[] = [];
   for (const cluster of clusters) {
     const prefix = prefixOf(cluster, clusters);
     // One that is not to run, and one that EXCLUDE names as a whole.
@@ -63,10 +64,14 @@ function survey(values: Values): Survey {
     try {
       const facts = { cluster: cluster.name, major: String(cluster.major) };
       surveyed.set(keyOf(facts), cluster);
-      const all = databasesOf(cluster).map(
-        (each): Item => ({ name: `${prefix}${each.database}`, facts: { ...facts, ...each } }),
-      );
-      const wanted = all.filter(each => isNamed(values, each));
+      const { databases, templates } = databasesOf(cluster);
+      const isWanted = (database: string): boolean => isNamed(values, { name: `${prefix}${database}` });
+      const wanted = databases
+        .filter(({ database }) => isWanted(database))
+        .map((each): Item => ({ name: `${prefix}${each.database}`, facts: { ...facts, ...each } }));
+      const left = templates.filter(isWanted).map(name => `${prefix}${name}`);
+      if (left.length > 0)
+        warnings.push(`not dumped, for they are templates: ${escapeControls(listed(left))}`);
       for (const {
         name,
         facts: { isOpen },
@@ -90,7 +95,7 @@ function survey(values: Values): Survey {
     if (problems.length === 0 && word !== 'all' && !items.some(({ name }) => matches(word, name)))
       problems.push({ reason: `there is no database ${word}`, remedy: 'correct DATABASES' });
   }
-  return { items, problems, server: clusters.map(({ label }) => label).join(' ') };
+  return { items, problems, warnings, server: clusters.map(({ label }) => label).join(' ') };
 }
 
 const notInstalled: Problem = {
@@ -115,22 +120,29 @@ function prefixOf(cluster: Cluster, all: readonly Cluster[]): string {
 /** Not those that restores have left beside others. */
 const OURS = /_(?:before|new)_[0-9a-f]{8}$/;
 
-function databasesOf(cluster: Cluster): (Facts & { readonly database: string })[] {
+/** `templates` are those that somebody has made into one. */
+function databasesOf(cluster: Cluster): {
+  readonly databases: readonly (Facts & { readonly database: string })[];
+  readonly templates: readonly string[];
+} {
   const rows = query(
     cluster,
-    `select datname, datallowconn, pg_database_size(oid),
+    `select datistemplate, datname, datallowconn, pg_database_size(oid),
       (select string_agg(distinct spcname, ' ') from pg_shdepend join pg_tablespace on refobjid = pg_tablespace.oid
         where dbid = d.oid and refclassid = 'pg_tablespace'::regclass)
-      from pg_database d where not datistemplate order by datname`,
-  );
-  return rows
-    .filter(([name = '']) => !OURS.test(name))
-    .map(([name = '', isOpen = '', bytes = '', tablespaces = '']) => ({
-      database: name,
-      isOpen,
-      bytes,
-      tablespaces,
-    }));
+      from pg_database d where datname not in ('template0', 'template1') order by datname`,
+  ).filter(([, name = '']) => !OURS.test(name));
+  return {
+    databases: rows
+      .filter(([isTemplate]) => isTemplate !== 't')
+      .map(([, name = '', isOpen = '', bytes = '', tablespaces = '']) => ({
+        database: name,
+        isOpen,
+        bytes,
+        tablespaces,
+      })),
+    templates: rows.filter(([isTemplate]) => isTemplate === 't').map(([, name = '']) => name),
+  };
 }
 
 function dump({ facts }: Item, fd: number): ReturnType<Database['dump']> {
