@@ -61,6 +61,17 @@ for (const program of programs) {
         return { limit, running, ended: await running.ended, tookMs: performance.now() - startedMs };
       });
 
+    /** Kills a runner, and looks at what it has left, all of it before the limit of its hook. */
+    const killed = (t: TestContext, args: readonly string[], env: Record<string, string>) =>
+      withLimit(async limit => {
+        const startedMs = performance.now();
+        const running = await ready(t, [...args, '--timeout', `${limit}s`], env);
+        if (running === undefined) return undefined;
+        await kill(running);
+        const [ended, left] = [await running.ended, running.left().length];
+        return performance.now() - startedMs < limit * 1000 ? { running, ended, left } : undefined;
+      });
+
     for (const hook of ['sleep', 'exit-0-on-term', 'stop-itself']) {
       it(`at its limit, ${hook} is ended at once`, async t => {
         const directory = hooksDirectory(t);
@@ -234,14 +245,9 @@ for (const program of programs) {
         const directory = hooksDirectory(t);
         install(directory, hook);
         const args = ['backup', 'pre', '--hooks', directory];
-        const running = await withLimit(async limit => {
-          const startedMs = performance.now();
-          const it = await ready(t, [...args, '--timeout', `${limit}s`], SHORT.env);
-          await kill(it);
-          return performance.now() - startedMs < limit * 1000 ? it : undefined;
-        });
-        assert.deepEqual(await running.ended, ['SIGKILL', '']);
-        assert.ok(running.left().length > 0);
+        const { running, ended, left } = await killed(t, args, SHORT.env);
+        assert.deepEqual(ended, ['SIGKILL', '']);
+        assert.ok(left > 0);
         await gone(running);
       });
     }
@@ -250,15 +256,10 @@ for (const program of programs) {
       const directory = hooksDirectory(t);
       install(directory, 'sleep', ' a  b\n ');
       const args = ['backup', 'pre', '--hooks', directory];
-      const running = await withLimit(async limit => {
-        const startedMs = performance.now();
-        const env = { ...SHORT.env, TKLBAM_HOOK_SESSION: 'one\ntwo ' };
-        const it = await ready(t, [...args, '--timeout', `${limit}s`], env);
-        await kill(it);
-        return performance.now() - startedMs < limit * 1000 ? it : undefined;
-      });
-      assert.deepEqual(await running.ended, ['SIGKILL', '']);
-      assert.ok(running.left().length > 0);
+      const env = { ...SHORT.env, TKLBAM_HOOK_SESSION: 'one\ntwo ' };
+      const { running, ended, left } = await killed(t, args, env);
+      assert.deepEqual(ended, ['SIGKILL', '']);
+      assert.ok(left > 0);
       await gone(running);
     });
 
@@ -281,9 +282,7 @@ for (const program of programs) {
 }
 
 /** With a watchdog, there is a limit for what it has started. */
-async function kill(running: ReturnType<typeof start> | undefined): Promise<void> {
-  if (running === undefined) return;
-  const { child } = running;
+async function kill({ child }: ReturnType<typeof start>): Promise<void> {
   await until(
     'there is a watchdog, or no runner any more',
     () => watchdogsOf(child.pid).length > 0 || child.exitCode !== null,
