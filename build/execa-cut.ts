@@ -1,8 +1,6 @@
 // What of execa goes into the bundle: what starts a program with the caller's streams and waits for its end. Its other uses (pipes, IPC,
 // transforms, iteration, verbose output, synchronous calls, templates) are three quarters of its code, which would be read at each start.
 
-import { readFileSync } from 'node:fs';
-
 const nothing = '() => {}';
 /** For what none of our options leads to. */
 const never = `() => { throw new Error('this use of execa is not in the bundle: see build/execa-cut.ts'); }`;
@@ -46,24 +44,10 @@ const CUTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'verbose/start.js': { logCommand: nothing },
 };
 
-/**
- * By file, what stands in place of what. A controller that is aborted without a reason makes an exception with a stack trace of it: for
- * each program that has ended, though nobody looks at it.
- */
-const EDITS: Readonly<Record<string, readonly [string, string]>> = {
-  'methods/main-async.js': ['controller.abort();', 'controller.abort(null);'],
-};
-
-/** The text of a module of execa's that is left out or edited; undefined for another. `path` is absolute. */
+/** The text of a module of execa's that is left out; undefined for one that is not. `path` is absolute. */
 export function cutModule(path: string): string | undefined {
-  const [, name = ''] = /\/node_modules\/execa\/lib\/(.+)$/.exec(path) ?? [];
-  const [old, edited = ''] = EDITS[name] ?? [];
-  if (old !== undefined) {
-    const [before, after, ...more] = readFileSync(path, 'utf8').split(old);
-    if (after === undefined || more.length > 0) throw new Error(`'${old}' is not once in execa's ${name}`);
-    return before + edited + after;
-  }
-  const cuts = CUTS[name];
+  const [, name] = /\/node_modules\/execa\/lib\/(.+)$/.exec(path) ?? [];
+  const cuts = CUTS[name ?? ''];
   return cuts === undefined
     ? undefined
     : Object.entries(cuts)
