@@ -240,7 +240,7 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
       starts: step => {
         const { path } = step.hook;
         const ready = seen.starts(
-          withNews(step, { plan: whole, results: failed, interruption: undefined }, [...warnings]),
+          withNews(step, { plan: whole, results: failed, interruption: undefined }, warnings),
         );
         isNew = false;
         if (ledger.started(path) !== undefined) return ready;
@@ -317,10 +317,11 @@ export function openSession(settings: SessionSettings, deps: SessionDeps): Sessi
 }
 
 /** Hooks of `post` are told of a failure before them, and of warnings. */
-function withNews(step: Step, report: Report, [warning, ...more]: readonly string[]): Step {
+function withNews(step: Step, report: Report, warnings: ReadonlySet<string>): Step {
   if (report.plan.event.state !== 'post') return step;
   const trouble = findTrouble(report);
-  const rest = more.length === 0 ? '' : ` (and ${more.length} more)`;
+  const [warning] = warnings;
+  const rest = warnings.size <= 1 ? '' : ` (and ${warnings.size - 1} more)`;
   const env = {
     ...step.env,
     ...(trouble && { TKLBAM_HOOK_ERROR: trouble.error, TKLBAM_HOOK_FAILED: trouble.failed }),
