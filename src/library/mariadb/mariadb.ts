@@ -99,6 +99,8 @@ function survey(values: Values): Survey {
   );
   const wanted = all.filter(item => isNamed(values, item));
   const items = wanted.filter(({ name }) => !isRawDirectory(name));
+  // Of those without tables, most are none of the server's: .ssh.
+  const left = wanted.filter(({ name }) => isRawDirectory(name) && sizes.has(name));
   const problems = words(values.DATABASES)
     .filter(word => word !== 'all' && !items.some(({ name }) => matches(word, name)))
     .map((word): Problem => ({ reason: `there is no database ${word}`, remedy: 'correct DATABASES' }));
@@ -107,13 +109,10 @@ function survey(values: Values): Survey {
     problems,
     warnings: [
       ...warningsOf(access, new Set(items.map(({ name }) => name))),
-      // Of those without tables, most are none of the server's: .ssh.
-      ...wanted
-        .filter(({ name }) => isRawDirectory(name) && sizes.has(name))
-        .map(
-          ({ name }) =>
-            `not dumped, for its directory is named as before MySQL 5.1 (ALTER DATABASE ... UPGRADE DATA DIRECTORY NAME): ${escapeControls(name)}`,
-        ),
+      ...left.map(
+        ({ name }) =>
+          `not dumped, for its directory is named as before MySQL 5.1 (ALTER DATABASE ... UPGRADE DATA DIRECTORY NAME): ${escapeControls(name)}`,
+      ),
     ],
     server: `MariaDB ${version}`,
   };
