@@ -28,6 +28,11 @@ for (const suite of RELEASES) {
     );
     await t.test('a database or a table that is missing fails the backup', () =>
       says({
+        'own-name': [
+          "tklbam-databases: the database SYS of MySQL is not in tklbam's dump: this backup is not good",
+          HINT,
+          '1',
+        ],
         new: [
           "tklbam-databases: the database new one of PostgreSQL VERSION/main is not in tklbam's dump: this backup is not good",
           "tklbam-databases: the table web.late of MySQL is not in tklbam's dump: this backup is not good",
