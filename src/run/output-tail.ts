@@ -77,19 +77,24 @@ export async function openOutputTail(
       return isCut ? end.slice(end.indexOf('\n') + 1) : end;
     },
     close: () => {
+      // Opened anew, for cat(1) to wait for what comes; and while we are a writer ourselves: without one the open would wait for the next.
+      const waiting = attempt(() => openSync(`/proc/self/fd/${reader}`, O_RDONLY));
       closeSync(writer);
       const hasWriters = drain();
-      const cat = hasWriters ? findHelper('cat') : undefined;
-      // Opened anew, for it to wait for what comes.
-      const waiting =
-        cat === undefined ? undefined : attempt(() => openSync(`/proc/self/fd/${reader}`, O_RDONLY));
-      if (cat === undefined || waiting === undefined) return;
-      const child = attempt(() =>
-        spawn(cat, [], { cwd: '/', env: HELPER_ENV, detached: true, stdio: [waiting, 2, 'ignore'] }),
-      );
-      child?.on('error', () => {});
-      child?.unref();
+      if (waiting === undefined) return;
+      if (hasWriters) handOver(waiting);
       closeSync(waiting);
     },
   };
+}
+
+/** To cat(1), which outlives us. */
+function handOver(reader: number): void {
+  const cat = findHelper('cat');
+  if (cat === undefined) return;
+  const child = attempt(() =>
+    spawn(cat, [], { cwd: '/', env: HELPER_ENV, detached: true, stdio: [reader, 2, 'ignore'] }),
+  );
+  child?.on('error', () => {});
+  child?.unref();
 }
