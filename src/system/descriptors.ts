@@ -72,8 +72,9 @@ export function adoptStreams(pid: number): void {
 /** Takes over one of them. False if it cannot be opened; ours is then as it was. */
 export function adoptStream(pid: number, fd: 1 | 2): boolean {
   const path = `/proc/${pid}/fd/${fd}`;
-  const { O_WRONLY, O_APPEND, O_NOCTTY } = constants;
-  const spare = attempt(() => openSync(path, O_WRONLY | O_APPEND | O_NOCTTY));
+  const { O_RDWR, O_WRONLY, O_APPEND, O_NOCTTY } = constants;
+  // For reading too: a FIFO whose reader is gone would be waited for (fifo(7)), here and, as long as this is open, below.
+  const spare = attempt(() => openSync(path, O_RDWR | O_APPEND | O_NOCTTY));
   if (spare === undefined) return false;
   // open(2) gives the lowest number that is free.
   closeSync(fd);

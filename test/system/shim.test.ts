@@ -196,6 +196,11 @@ tklbam-hooks wrap backup -- sh -c 'echo "$TKLBAM_TEST"'; sed -i '/^TKLBAM_TEST/d
       assert.match(backup.stderr, new RegExp(`^tklbam-hooks: ${said}$`, 'm'));
       const piped = seeAnew('tklbam-backup 2>&1 | cat', { WORK: 'false' });
       assert.match(piped.stdout, new RegExp(`^tklbam-hooks: ${said}$`, 'm'));
+      // A FIFO that nobody reads any more would be waited for.
+      const unread = seeAnew('mkfifo said; { : <said; : >gone; } & tklbam-backup >said 2>&1', {
+        WORK: 'until [ -e gone ]; do sleep 0.02; done; false',
+      });
+      assert.equal(told(unread), events);
       assert.ok(backup.hooks.every(hook => !('AWS_ACCESS_KEY_ID' in hook)));
       assert.ok(existsSync(mark));
       const restore = see('tklbam-restore', { WORK: 'false' });
