@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { SOURCE } from '../support/chroot.ts';
 import { cacheDirectory } from '../support/harness.ts';
-import { RELEASES } from '../support/releases.ts';
+import { isThorough, RELEASES } from '../support/releases.ts';
 import { openServers } from '../support/servers.ts';
 import { assertSaid } from '../support/transcript.ts';
 
@@ -207,3 +207,17 @@ for (const suite of RELEASES) {
     );
   });
 }
+
+test('as many databases as there may be', t => {
+  const count = isThorough ? 1000 : 25;
+  const { stdout, stderr } = openServers(t, 'bookworm').run([
+    ...['bash', `${SOURCE}/test/vm/postgresql`, 'many', `${count}`],
+  ]);
+  assertSaid([...stdout.split('\n'), stderr], {
+    'many-backup': ['0'],
+    // Beside them, `postgres` and the roles.
+    'many-dumps': [`${count + 2}`],
+    'many-restore': ['postgresql: restored ALL', '0'],
+    'many-restored': ['same'],
+  });
+});
