@@ -139,6 +139,7 @@ function printGrowth(): void {
   beside('environment of 1 MiB', 'environment 0', 'environment 1');
   beside('environment of 1.9 MiB', 'environment 0', 'environment 1.9');
   beside('a killed hook, 1,000 processes more', 'processes 0', 'processes 1000');
+  beside('one hook, 2,000 mounts more', 'mounts 0', 'mounts 2000');
   beside('status, log of 100,000 beside 1,000', 'status 1000', 'status 100000');
   beside('history, log of 100,000 beside 1,000', 'history 1000', 'history 100000');
 }

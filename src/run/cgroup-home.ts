@@ -9,7 +9,7 @@ let mounts: readonly MountLine[] | undefined;
 export function ownCgroup(): string | undefined {
   const [, own] = /^0::(\/.*)$/m.exec(attempt(() => readFileSync('/proc/self/cgroup', 'utf8')) ?? '') ?? [];
   if (own === undefined) return undefined;
-  mounts ??= mountsSeenBy('self').filter(({ type }) => type === 'cgroup2');
+  mounts ??= mountsSeenBy('self', 'cgroup2');
   for (const { root, path } of mounts) {
     const prefix = root === '/' ? '' : root;
     if (own === root || own.startsWith(`${prefix}/`))

@@ -20,7 +20,9 @@ export function userMounts(): ReadonlyMap<string, string> {
 /** Users' mounts, from the texts of /proc/self/mountinfo (proc_pid_mountinfo(5)) and /run/mount/utab of libmount. Pure. */
 export function mountsOf(mountinfo: string, utab: string): Map<string, string> {
   const mounts = new Map<string, string>();
-  for (const { path, type, options } of mountLines(mountinfo)) {
+  // As a rule there is none.
+  const lines = mountinfo.includes('user_id=') ? mountLines(mountinfo) : [];
+  for (const { path, type, options } of lines) {
     const user = type.startsWith('fuse') ? /(?:^|,)user_id=(\d+)/.exec(options)?.[1] : undefined;
     // A later mount at the same point hides this one.
     if (user === undefined) mounts.delete(path);
@@ -51,16 +53,20 @@ export interface MountLine {
 }
 
 /** Of /proc/PID/mountinfo, in the order of the mounts. None if the process is gone, or is not ours to look into. */
-export const mountsSeenBy = (process: number | 'self'): readonly MountLine[] =>
-  mountLines(attempt(() => readFileSync(`/proc/${process}/mountinfo`, 'utf8')) ?? '');
+export const mountsSeenBy = (process: number | 'self', type?: string): readonly MountLine[] =>
+  mountLines(attempt(() => readFileSync(`/proc/${process}/mountinfo`, 'utf8')) ?? '', type);
 
-export const mountLines = (mountinfo: string): MountLine[] =>
+/** Those of one type of file system, or all. */
+export const mountLines = (mountinfo: string, wanted?: string): MountLine[] =>
   mountinfo.split('\n').flatMap(line => {
+    // A machine of containers has thousands of lines, and most need not be taken apart.
+    if (wanted !== undefined && !line.includes(wanted)) return [];
     const fields = line.split(' ');
     const [id, , device, root, path] = fields;
     if (id === undefined || device === undefined || root === undefined || path === undefined) return [];
     // A dash ends the optional fields.
     const [type = '', , options = ''] = fields.slice(fields.indexOf('-', 6) + 1);
+    if (wanted !== undefined && type !== wanted) return [];
     return [{ id, device, root: decodeOctal(root), path: decodeOctal(path), type, options }];
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mountsOf } from '../../src/system/mounts.ts';
+import { mountLines, mountsOf } from '../../src/system/mounts.ts';
 
 const fuse = (point: string, options: string, type = 'fuse'): string =>
   `301 29 0:77 / ${point} rw,nosuid,nodev,relatime shared:150 - ${type} evil ${options}\n`;
@@ -50,3 +50,17 @@ for (const [what, mountinfo, utab, expected] of cases) {
     assert.deepEqual(Object.fromEntries(mountsOf(mountinfo, utab)), expected);
   });
 }
+
+test('mounts of one type: neither what is like it, nor a directory or a source of that name', () => {
+  const lines = [
+    ext4,
+    '30 29 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n',
+    '31 29 0:5 / /mnt/cgroup2 rw - tmpfs cgroup2 rw\n',
+    '32 29 0:6 / /mnt/x rw - fuse.cgroup2 - rw,user_id=7\n',
+  ];
+  assert.deepEqual(
+    mountLines(lines.join(''), 'cgroup2').map(({ path }) => path),
+    ['/sys/fs/cgroup'],
+  );
+  assert.equal(mountLines(lines.join('')).length, 4);
+});

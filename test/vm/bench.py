@@ -236,6 +236,15 @@ for count in (0, 1000):
 for sleeper in sleepers:
     sleeper.send_signal(signal.SIGKILL)
     sleeper.wait()
+mounts = TOP + "/mounts"
+os.mkdir(mounts)
+subprocess.check_call(["mount", "-t", "tmpfs", "mounts", mounts])
+MOUNT = 'cd "$0"; for each in $(seq "$1"); do mkdir "$each"; mount --bind "$each" "$each"; done'
+for count in (0, 2000):
+    subprocess.check_call(["sh", "-ec", MOUNT, mounts, str(count)])
+    trial("mounts %d" % count, run(hooks(1)), FEW * 3)
+    measure()
+subprocess.check_call(["umount", "--recursive", mounts])
 line = '{"type":"session","time":"2026-01-01T00:00:00.000Z","session":"s%d","operation":"backup","name":"n","outcome":"succeeded","error":null,"seconds":1}\n'
 for count in (1000, 100000):
     with open(TOP + "/long-log", "w") as file:
