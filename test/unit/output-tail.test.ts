@@ -16,7 +16,6 @@ const shared = require('node:worker_threads').workerData;
 for (let round = 1; ; round++) {
   let fd = 0;
   while ((fd = Atomics.exchange(shared, ${WRITER}, 0)) === 0);
-  if (fd < 0) break;
   for (let turns = Atomics.load(shared, ${PAUSE}); turns > 0; turns--) Atomics.load(shared, ${PAUSE});
   closeSync(fd);
   if (Atomics.wait(shared, ${CLOSED}, round - 1, 60_000) !== 'timed-out') continue;
@@ -33,6 +32,7 @@ test('it is closed at once, whenever the last who writes to it goes', async t =>
     // They are opened in the other thread.
     trackUnmanagedFds: false,
   });
+  t.after(() => worker.terminate());
   const rounds = 200;
   for (let round = 1; round <= rounds; round++) {
     const tail = await openOutputTail(join(directory, 'stderr'), () => {});
@@ -44,6 +44,4 @@ test('it is closed at once, whenever the last who writes to it goes', async t =>
     Atomics.store(shared, CLOSED, round);
     Atomics.notify(shared, CLOSED);
   }
-  Atomics.store(shared, WRITER, -1);
-  await new Promise(resolve => worker.on('exit', resolve));
 });
