@@ -222,6 +222,7 @@ test('as many databases as there may be', t => {
   assertSaid([...stdout.split('\n'), stderr], {
     'many-backup': ['0'],
     'many-dumps': [`${count + 1}`],
+    'many-changed': ['different'],
     'many-restore': [`mariadb: restored ALL, ${KEPT}`, '0'],
     'many-restored': ['same'],
   });

@@ -217,6 +217,7 @@ test('as many databases as there may be', t => {
     'many-backup': ['0'],
     // Beside them, `postgres` and the roles.
     'many-dumps': [`${count + 2}`],
+    'many-changed': ['different'],
     'many-restore': ['postgresql: restored ALL', '0'],
     'many-restored': ['same'],
   });
