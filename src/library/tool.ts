@@ -82,11 +82,13 @@ function ended(
   stderr: string | null,
 ): Ended {
   const said = (stderr ?? '').split('\n').filter(line => line.trim() !== '');
+  // Behind a tab psql(1) says what else could be looked at.
+  const last = said.findLast(line => !line.startsWith('\t')) ?? said.at(-1);
   return {
     status,
     stdout: stdout ?? '',
     stderr: stderr ?? '',
-    reason: escapeControls(said.at(-1)?.trim() ?? `${name}: ${how}`),
+    reason: escapeControls(last?.trim() ?? `${name}: ${how}`),
   };
 }
 
