@@ -75,6 +75,8 @@ export interface Database {
    * file in the directory of `pathOf`.
    */
   readonly switchBack: (restore: Restore, values: Values, pathOf: PathOf) => Problem | undefined;
+  /** Starts the server if it is down, which it was not when the restore began. Called when `finish` has failed. */
+  readonly serve?: (restore: Restore, values: Values) => Problem | undefined;
   /** When all is in its place and used: removes what only `switchBack` needed. Done again it does no harm. */
   readonly finish?: (restore: Restore, values: Values) => Problem | undefined;
   /** Removes for good what `switchOver` kept. Done again it does no harm. */

@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync } from 'node:fs';
 import { escapeControls, listed } from '../../cli/text.ts';
 import { syncDirectory } from '../../system/durable-file.ts';
 import type { HookEvent, Operation } from '../../types.ts';
-import type { Context, LibraryHook, Place, Problem } from '../hook.ts';
+import type { Context, LibraryHook, Place, Problem, Values } from '../hook.ts';
 import { durableDirectory, EX_TEMPFAIL, makePrivate, openState, type State } from '../state.ts';
 import type { Database, Restore } from './database.ts';
 import { dumpAll, removeParts } from './dump.ts';
@@ -188,7 +188,7 @@ function load(database: Database, restore: Restore, context: Context): boolean {
 
 /** What is left to do when all is in its place. */
 function finish(database: Database, restore: Restore, context: Context): boolean {
-  const problem = caught(() => database.finish?.(restore, context.values));
+  const problem = finished(database, restore, context.values);
   if (problem !== undefined) {
     context.tell(
       `restored ${namesOf(restore)}, but: ${problem.reason} (${problem.remedy}; 'tklbam-hooks recover' tries again)`,
@@ -208,6 +208,13 @@ function finish(database: Database, restore: Restore, context: Context): boolean
   const where = old === undefined ? '' : `, what was there before is kept as ${old} for ${keep}`;
   context.tell(`restored ${namesOf(restore)}${keepOldMs(keep) === 0 ? '' : where}`);
   return keepOldMs(keep) !== 0 || dropOld(database, context);
+}
+
+function finished(database: Database, restore: Restore, values: Values): Problem | undefined {
+  const problem = caught(() => database.finish?.(restore, values));
+  if (problem === undefined || database.serve === undefined) return problem;
+  // The server itself may be what failed.
+  return caught(() => database.serve?.(restore, values) ?? database.finish?.(restore, values));
 }
 
 /** What an operation that failed or was cut off left: whether nothing of it is left. */

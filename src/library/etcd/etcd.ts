@@ -55,6 +55,7 @@ const database: Database = {
   load,
   switchOver,
   switchBack,
+  serve,
   finish,
   dropOld,
   whereOld,
@@ -234,7 +235,7 @@ function copySnapshot(swap: Swap, path: string): Problem | undefined {
 function switchOver(restore: Restore, values: Values, pathOf: PathOf): Problem | undefined {
   const swap = noted<Swap>(restore, pathOf);
   if (swap === undefined) return { reason: 'what is known of the server is gone', remedy: 'restore again' };
-  return stopFor(restore.id, SERVICE) ?? swapIn(swap) ?? startAgain(restore.id, SERVICE) ?? answers(values);
+  return stopFor(restore.id, SERVICE) ?? swapIn(swap) ?? serve(restore, values);
 }
 
 /** Waits until it serves, for two minutes or so. */
@@ -252,7 +253,11 @@ function answers(values: Values): Problem | undefined {
 function switchBack(restore: Restore, values: Values, pathOf: PathOf): Problem | undefined {
   const swap = noted<Swap>(restore, pathOf);
   const problem = swap === undefined ? undefined : (stopFor(restore.id, SERVICE) ?? swapBack(swap));
-  return problem ?? startAgain(restore.id, SERVICE) ?? answers(values);
+  return problem ?? serve(restore, values);
+}
+
+function serve({ id }: Restore, values: Values): Problem | undefined {
+  return startAgain(id, SERVICE) ?? answers(values);
 }
 
 function finish({ id }: Restore, values: Values): Problem | undefined {

@@ -61,6 +61,7 @@ const database: Database = {
   load,
   switchOver,
   switchBack,
+  serve,
   finish,
   dropOld,
   whereOld,
@@ -388,14 +389,17 @@ function switchOver(restore: Restore, values: Values, pathOf: PathOf): Problem |
 }
 
 function switchBack(restore: Restore, values: Values, pathOf: PathOf): Problem | undefined {
-  const service = serviceOf(values);
   const server = noted<Server>(restore, pathOf);
   if (server !== undefined) {
     endWorkersIn(copyIn(server, restore));
     const problem = stop(restore, server, values) ?? swapBack({ ...server, id: restore.id });
     if (problem !== undefined) return problem;
   }
-  return startAgain(restore.id, service) ?? answers(values);
+  return serve(restore, values);
+}
+
+function serve({ id }: Restore, values: Values): Problem | undefined {
+  return startAgain(id, serviceOf(values)) ?? answers(values);
 }
 
 /** By the server's own word. */

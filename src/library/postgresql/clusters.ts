@@ -54,7 +54,7 @@ const VERSIONS = '/usr/lib/postgresql';
 const programsOf = (version: string): string => `${VERSIONS}/${version}/bin`;
 
 /** The part of the label before its name: that of 9.6 has a point in it. */
-export const versionOf = ({ label }: Cluster): string => label.replace(/\/.*/, '');
+export const versionOf = ({ label }: Pick<Cluster, 'label'>): string => label.replace(/\/.*/, '');
 
 /** Runs a program of the cluster's version, as its owner, connected to it. */
 export const runIn = (

@@ -5,6 +5,7 @@ import type { Database, Entry, Facts, Item, PathOf, Restore, Survey } from '../d
 import { databaseHook } from '../database/hook.ts';
 import { roomProblems } from '../database/room.ts';
 import { isNamed, matches } from '../database/settings.ts';
+import { workersIn } from '../database/swap.ts';
 import type { Problem, Values } from '../hook.ts';
 import { words } from '../settings.ts';
 import { type Ended, pause, runTool } from '../tool.ts';
@@ -35,6 +36,7 @@ const database: Database = {
   load,
   switchOver,
   switchBack,
+  serve,
   finish,
   dropOld,
   whereOld,
@@ -411,9 +413,7 @@ const madeRoles = (cluster: Cluster, restore: Restore): string[] =>
 
 function switchBack(restore: Restore): Problem | undefined {
   for (const { cluster, databases } of partsOf(restore)) {
-    // The server itself may be what failed.
-    if (!cluster.isOnline)
-      runTool('pg_ctlcluster', String(cluster.label.split('/')[0]), cluster.name, 'start');
+    startIfDown(cluster);
     const rows = query(
       cluster,
       `select datname, coalesce((select true from pg_db_role_setting where setdatabase = d.oid and setrole = 0
@@ -446,6 +446,18 @@ function switchBack(restore: Restore): Problem | undefined {
     if (dropped !== undefined) return dropped;
   }
   return undefined;
+}
+
+function serve(restore: Restore): undefined {
+  for (const { cluster } of partsOf(restore)) startIfDown(cluster);
+}
+
+/** It ran when the restore began: the server itself may be what failed. */
+function startIfDown({ isOnline, directory, name, ...cluster }: Cluster): void {
+  if (isOnline) return;
+  // Of one that was killed, whoever is in the midst of a statement keeps the next from starting.
+  for (let tries = 0; tries < 240 && workersIn(directory).length > 0; tries += 1) pause(250);
+  runTool('pg_ctlcluster', versionOf(cluster), name, 'start');
 }
 
 function finish(restore: Restore): Problem | undefined {

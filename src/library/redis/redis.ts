@@ -64,6 +64,7 @@ const database: Database = {
   load,
   switchOver,
   switchBack,
+  serve,
   finish,
   dropOld,
   whereOld,
@@ -394,7 +395,15 @@ function switchBack(restore: Restore, values: Values, pathOf: PathOf): Problem |
     const problem = stopFor(restore.id, server.service) ?? swapBack(swap);
     if (problem !== undefined) return problem;
   }
-  const problem = startAgain(restore.id, server?.service ?? programsOf(values, hasTool).service);
+  return serve(restore, values, server?.service);
+}
+
+function serve(
+  { id }: Restore,
+  values: Values,
+  service = programsOf(values, hasTool).service,
+): Problem | undefined {
+  const problem = startAgain(id, service);
   const client = clientOf(values);
   return problem ?? (isProblem(client) ? undefined : answers(client));
 }
