@@ -103,6 +103,8 @@ for (const suite of RELEASES) {
           'server-killed-after': [`unchanged ${all} `],
           'loader-killed': ['1'],
           'loader-killed-after': [`unchanged ${all} `],
+          'maker-killed': ['1'],
+          'maker-killed-after': [`unchanged ${all} `],
           'both-killed': ['1'],
           'both-killed-after': [`unchanged ${all} `],
         }),

@@ -14,6 +14,8 @@ export interface Cluster {
   /** The user who has all rights in it by peer authentication. */
   readonly owner: string;
   readonly directory: string;
+  /** Our name among those who are connected to it (application_name). Default: that of the tool. */
+  readonly application?: string;
 }
 
 /** Undefined if postgresql-common is not installed. */
@@ -65,7 +67,10 @@ export const runIn = (
     ...tool,
     directory: programsOf(versionOf(cluster)),
     user: cluster.owner,
-    env: { ...ENV, ...socketOf(cluster) },
+    env: {
+      ...{ ...ENV, ...socketOf(cluster) },
+      ...(cluster.application === undefined ? {} : { PGAPPNAME: cluster.application }),
+    },
   });
 
 /** Where a server that runs can be reached, by what it writes down itself; nothing if it does not run. */

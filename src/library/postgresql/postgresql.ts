@@ -201,14 +201,19 @@ interface Part {
 }
 
 /** Throws if a cluster is gone. */
-function partsOf({ entries }: Restore): readonly Part[] {
+function partsOf({ entries, id }: Restore): readonly Part[] {
   const keys = [...new Set(entries.map(({ facts }) => keyOf(facts)))];
   return keys.map(key => {
     const own = entries.filter(({ facts }) => keyOf(facts) === key);
     const cluster = own[0] && clusterOf(own[0].facts);
     if (cluster === undefined) throw new Error(`there is no cluster ${key.split('/')[1]} of PostgreSQL here`);
     const isRoles = ({ facts }: Entry): boolean => facts.what === 'roles';
-    return { cluster, roles: own.find(isRoles), databases: own.filter(each => !isRoles(each)) };
+    const application = `tklbam-hooks restore ${id}`;
+    return {
+      cluster: { ...cluster, application },
+      roles: own.find(isRoles),
+      databases: own.filter(each => !isRoles(each)),
+    };
   });
 }
 
@@ -414,6 +419,7 @@ const madeRoles = (cluster: Cluster, restore: Restore): string[] =>
 function switchBack(restore: Restore): Problem | undefined {
   for (const { cluster, databases } of partsOf(restore)) {
     startIfDown(cluster);
+    endOthers(cluster);
     const rows = query(
       cluster,
       `select datname, coalesce((select true from pg_db_role_setting where setdatabase = d.oid and setrole = 0
@@ -446,6 +452,13 @@ function switchBack(restore: Restore): Problem | undefined {
     if (dropped !== undefined) return dropped;
   }
   return undefined;
+}
+
+/** A client that was killed leaves its statement to the server, which would make a database after we have looked. */
+function endOthers(cluster: Cluster): void {
+  const end = `select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = ${literal(cluster.application ?? '')} and pid <> pg_backend_pid()`;
+  for (let tries = 0; tries < 240 && query(cluster, end).length > 0; tries += 1) pause(250);
 }
 
 function serve(restore: Restore): undefined {
