@@ -57,6 +57,8 @@ for (const suite of RELEASES) {
       says({
         killed: failed('WHY (make room, or take another backup)'),
         'killed-unchanged': ['same member '],
+        'trial-killed': ['1'],
+        'trial-killed-unchanged': ['same member ', ''],
         start: failed('could not start etcd again: WHY (start it by hand, and see why it cannot)'),
         'start-unchanged': ['same member '],
       });

@@ -59,7 +59,7 @@ export interface Database {
   readonly survey: (values: Values) => Survey;
   /** Writes a dump to the descriptor, which is that of an empty file. More facts, as far as they are known only now. */
   readonly dump: (item: Item, fd: number, values: Values) => { readonly facts: Facts } | Problem;
-  /** Removes what a dump that was cut off has left elsewhere. */
+  /** Removes what `dump` or `verify` has left elsewhere, if it was cut off. */
   readonly abandon?: (values: Values) => void;
   /** Whether a dump is whole, as far as that can be told without changing a server; its checksum is known to be right. */
   readonly verify: (path: string, item: Item) => Problem | undefined;

@@ -238,7 +238,6 @@ function undo(database: Database, context: Context): boolean {
   }
   if (noted.step === 'backup' || noted.step === 'dumped') {
     if (existsSync(dumpsOf(place))) removeParts(dumpsOf(place));
-    if (noted.step === 'backup') database.abandon?.(values);
   } else {
     unstage(stagedOf(place));
     if (existsSync(asideOf(place))) {
@@ -246,6 +245,7 @@ function undo(database: Database, context: Context): boolean {
       renameDurably(asideOf(place), dumpsOf(place));
     }
   }
+  if (noted.step === 'backup' || noted.step === 'staged') database.abandon?.(values);
   state.remove();
   return true;
 }

@@ -2,6 +2,8 @@
 // takes the place of while the server is down.
 import {
   closeSync,
+  existsSync,
+  lstatSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -50,6 +52,7 @@ const database: Database = {
   suffix: '.db',
   survey,
   dump,
+  abandon,
   verify,
   obstacles,
   load,
@@ -123,13 +126,26 @@ function snapshotRevision(path: string): string | Problem {
   );
 }
 
+const TRIALS = '/var/tmp';
+
+/** Trials of those who were cut off: what others make there is left alone, and nobody else can rename what is ours. */
+function abandon(): void {
+  for (const name of readdirSync(TRIALS)) {
+    const [, pid] = /^tklbam-hooks-(\d+)-/.exec(name) ?? [];
+    const path = `${TRIALS}/${name}`;
+    const isOurs = attempt(() => lstatSync(path).uid) === process.geteuid?.();
+    if (pid !== undefined && isOurs && !existsSync(`/proc/${pid}`)) rmSync(path, { recursive: true });
+  }
+}
+
 /** Its own check of a snapshot passes one with a changed byte; that of a restore does not. */
 function verify(path: string, { facts }: Item): Problem | undefined {
   const revision = snapshotRevision(path);
   if (typeof revision === 'object') return revision;
   if (revision !== facts.revision)
     return { reason: `it has revision ${revision} and not ${facts.revision}`, remedy: 'take another backup' };
-  const trial = mkdtempSync('/var/tmp/tklbam-hooks-');
+  abandon();
+  const trial = mkdtempSync(`${TRIALS}/tklbam-hooks-${process.pid}-`);
   try {
     const restored = run({
       name: 'etcdctl',
