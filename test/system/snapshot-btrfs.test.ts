@@ -97,7 +97,10 @@ async function shows(t: TestContext, transcript: readonly string[]): Promise<voi
   });
 
   await t.test('a way back that was cut off is finished', () => {
-    says({ 'cut-1': [...back, 'restored', '1 0 /data'], 'cut-2': [...back, 'restored', '1 0 /data'] });
+    says({
+      'cut-1': [...back, '0 ', 'restored', '1 0 /data'],
+      'cut-2': [...back, '0 ', 'restored', '1 0 /data'],
+    });
   });
 
   await t.test('what cannot be put back, and what is no volume, is told before anything is done', () => {

@@ -1,8 +1,9 @@
 // Snapshots made, taken away and put back, by the programs of LVM and btrfs.
-import { existsSync, mkdtempSync, realpathSync, renameSync, rmdirSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, renameSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { attempt } from '../../system/errno.ts';
 import type { Problem } from '../hook.ts';
+import { makePrivate, RUN_DIRECTORY } from '../state.ts';
 import { hasTool, pause, runTool } from '../tool.ts';
 import {
   devicesAround,
@@ -197,7 +198,10 @@ function merge({ vg, name, origin }: Extract<Snapshot, { kind: 'lvm' }>): string
 
 /** The subvolume by its name, from a mount of the whole file system where nobody else can go. */
 function exchange({ path, mount }: Extract<Snapshot, { kind: 'btrfs' }>): string | undefined {
-  const whole = mkdtempSync('/run/tklbam-hooks-');
+  const whole = `${RUN_DIRECTORY}/whole`;
+  // Left mounted by one that was cut off, which is told again.
+  failure('umount', whole);
+  for (const each of [RUN_DIRECTORY, whole]) makePrivate(each);
   try {
     const why = failure('mount', '-t', 'btrfs', '-o', 'subvolid=5', mount.source, whole);
     if (why !== undefined) return why;
