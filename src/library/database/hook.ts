@@ -198,7 +198,8 @@ function finish(database: Database, restore: Restore, context: Context): boolean
   const old = database.whereOld(restore, context.values);
   const kept = keptOf(context);
   const earlier = kept.load() ?? [];
-  if (old !== undefined && !earlier.some(each => each.restore.id === restore.id))
+  // Whatever is found now: a server that has just gone down does not say where it is.
+  if (!earlier.some(each => each.restore.id === restore.id))
     kept.save([...earlier, { at: Date.now(), restore }]);
   const place = placeOf(context);
   unstage(stagedOf(place));
@@ -260,7 +261,7 @@ function dropOld(database: Database, context: Context): boolean {
     const problem = caught(() => database.dropOld(restore, context.values));
     if (problem === undefined) return false;
     context.tell(
-      `could not remove ${database.whereOld(restore, context.values)}: ${problem.reason} (${problem.remedy})`,
+      `could not remove what a restore of ${namesOf(restore)} has kept: ${problem.reason} (${problem.remedy})`,
     );
     return true;
   });
