@@ -1,8 +1,9 @@
 // Plan to report: the only file that starts hooks and COMMAND, and imports execa. Prints nothing.
-
+import { basename } from 'node:path';
 import { processTag } from '../hooks/plan.ts';
 import { isDead } from '../system/descriptors.ts';
 import { elapsedMs } from '../system/machine.ts';
+import { commOf } from '../system/proc.ts';
 import { isTerminal } from '../system/tty.ts';
 import type { Defect, Environment, Outcome, Plan, Report, Result, State, Step, Trace } from '../types.ts';
 import { cgroupsReady } from './cgroup-home.ts';
@@ -100,6 +101,9 @@ async function run(
     { hasOwnGroup, tag: processTag(step) },
     traced,
   );
+  // A child is in our process group until it has one of its own, and what a terminal that goes away sends to that kills it before it has
+  // become the hook: libuv gives it the default dispositions.
+  const hasBegun = !hasOwnGroup || !terminal.isThere || isAnother(child.pid, file);
   const stopped = Promise.withResolvers<Outcome>();
   let isStopping = false;
   const stopWith = (reason: Outcome, signal: NodeJS.Signals | undefined): void => {
@@ -127,8 +131,16 @@ async function run(
   const last = isStopping ? await stopped.promise : first;
   child.nodeChildProcess.unref();
   release();
+  if (last.kind === 'killed' && !hasBegun && !stop.aborted)
+    return run(step, setting, { stop, hurry }, traced, tail);
   const durationMs = elapsedMs() - startedMs;
   return { step, outcome: last, durationMs, output: tail?.take() ?? '' };
+}
+
+/** Whether a child has become the program of that file, and is not a copy of us any more. One of our name counts as if it had. */
+function isAnother(pid: number | undefined, file: string): boolean {
+  const ours = commOf('self');
+  return pid === undefined || commOf(String(pid)) !== ours || basename(file).slice(0, ours.length) === ours;
 }
 
 type Output = 'ignore' | 1 | 2;

@@ -1,6 +1,6 @@
 // Processes as /proc/PID/stat has them (proc_pid_stat(5)). No file in there that waits for the memory map of a process is read: its
 // owner can hold that for ever.
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { kill } from 'node:process';
 import type { ProcessId } from '../types.ts';
 import { attempt, errnoOf } from './errno.ts';
@@ -15,6 +15,10 @@ export interface Stat {
   /** In clock ticks since boot: with the pid, it names one process until the next boot. */
   readonly start: number;
 }
+
+/** What the kernel calls a process (proc_pid_comm(5)): the first 15 bytes of its program's name. Empty if it is gone. */
+export const commOf = (pid: string): string =>
+  (attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) ?? '').replace(/\n$/, '');
 
 /** Undefined for a process that is gone. */
 export function stat(pid: number): Stat | undefined {

@@ -314,6 +314,22 @@ for (const program of programs) {
       assert.equal(readFileSync(record, 'utf8'), 'b\na backup post /\n');
     });
 
+    test('a hang-up that meets a hook of post as it is started does not keep it from running', async t => {
+      const directory = hooksDirectory(t);
+      const record = join(scratch(t), 'record');
+      const names = Array.from({ length: 50 }, (_, index) => `${10 + index}`);
+      for (const name of names) place(directory, name, `#!/bin/sh\necho ${name} >>"$RECORD"\n`);
+      // The first of them: it leaves who sends, and ends when that has begun.
+      const storm = join(repository, 'test/support/hang-up.py');
+      place(directory, '99', `#!/bin/sh\nsetsid python3 '${storm}' $PPID >/dev/null 2>&1 &\nsleep 0.5\n`);
+      const command = [...program.command, 'run', 'backup', 'post', '--hooks', directory].join(' ');
+      const running = start(t, ['python3', helper, '[]', 'bash', '-c', `set -m; ${command}`], {
+        RECORD: record,
+      });
+      assert.deepEqual(await over(running), { output: '', status: 0 });
+      assert.equal(readFileSync(record, 'utf8'), names.toReversed().join('\n').concat('\n'));
+    });
+
     test('a terminal that goes away with its shell does not stop post either', async t => {
       const directory = hooksDirectory(t);
       const record = join(scratch(t), 'record');

@@ -13,6 +13,7 @@ import { basename, dirname } from 'node:path';
 import { escapeControls, listed } from '../../cli/text.ts';
 import { describePathRefusal } from '../../report/verdicts.ts';
 import { attempt } from '../../system/errno.ts';
+import { commOf } from '../../system/proc.ts';
 import { pathRefusal } from '../../system/trust.ts';
 import {
   type Database,
@@ -356,9 +357,6 @@ const isWatched = (): boolean =>
       // A zombie has none.
       attempt(() => readlinkSync(`/proc/${pid}/exe`)) !== undefined,
   );
-
-const commOf = (pid: string): string =>
-  (attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) ?? '').trim();
 
 /** Waits until it serves; two minutes for one that cannot be reached at all. */
 function answers(values: Values): Problem | undefined {
