@@ -140,7 +140,7 @@ async function run(
 /** Whether a child has become the program of that file, and is not a copy of us any more. One of our name counts as if it had. */
 function isAnother(pid: number | undefined, file: string): boolean {
   const ours = commOf('self');
-  return pid === undefined || commOf(String(pid)) !== ours || basename(file).slice(0, ours.length) === ours;
+  return pid === undefined || commOf(pid) !== ours || basename(file).slice(0, ours.length) === ours;
 }
 
 type Output = 'ignore' | 1 | 2;

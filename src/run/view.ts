@@ -1,12 +1,12 @@
 // The view: a mount namespace in which snapshots are mounted at the places of what they were taken of. It has no process of its own: it
 // is there as long as we have it open or somebody lives in it, and after that the kernel drops it with its mounts.
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { attempt } from '../system/errno.ts';
 import { isObject } from '../system/json.ts';
 import { mountsSeenBy } from '../system/mounts.ts';
 import { mountNamespace, namespaceObstacle } from '../system/namespace.ts';
-import { processes, type Stat, send, stat } from '../system/proc.ts';
+import { commOf, processes, type Stat, send, stat } from '../system/proc.ts';
 import { ownWords } from '../system/self.ts';
 import { findHelper, HELPER_ENV } from '../system/which.ts';
 import type { ViewEntry, ViewMount } from '../types.ts';
@@ -84,7 +84,7 @@ export async function endInhabitants(
 ): Promise<readonly string[]> {
   const first = inhabitants(mounts);
   if (first.length === 0) return [];
-  const names = first.map(({ pid }) => attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd()));
+  const names = first.map(({ pid }) => commOf(pid));
   const tree: Tree = {
     isEmpty: async () => inhabitants(mounts).length === 0,
     signal: async (...signals) => {
@@ -96,7 +96,7 @@ export async function endInhabitants(
     },
   };
   await end(tree, 'SIGTERM', graceMs, new AbortController().signal);
-  return names.flatMap(name => name ?? []);
+  return names.filter(name => name !== '');
 }
 
 /** Zombies apart. Those that live where we do are not asked: nobody can have mounted a view here. */

@@ -17,7 +17,7 @@ export interface Stat {
 }
 
 /** What the kernel calls a process (proc_pid_comm(5)): the first 15 bytes of its program's name. Empty if it is gone. */
-export const commOf = (pid: string): string =>
+export const commOf = (pid: number | string): string =>
   (attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) ?? '').replace(/\n$/, '');
 
 /** Undefined for a process that is gone. */

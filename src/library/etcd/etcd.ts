@@ -13,6 +13,7 @@ import {
   statSync,
 } from 'node:fs';
 import { attempt } from '../../system/errno.ts';
+import { commOf } from '../../system/proc.ts';
 import {
   type Database,
   type Item,
@@ -179,9 +180,7 @@ function running(values: Values): Server | Problem {
       reason: 'it is part of a cluster, which has to be restored as a whole',
       remedy: "see etcd's own manual",
     };
-  const pid = readdirSync('/proc').find(
-    each => attempt(() => readFileSync(`/proc/${each}/comm`, 'utf8')) === 'etcd\n',
-  );
+  const pid = readdirSync('/proc').find(each => commOf(each) === 'etcd');
   const read = (what: string): string[] =>
     (attempt(() => readFileSync(`/proc/${pid}/${what}`, 'utf8')) ?? '').split('\0');
   const option = /^--?data-dir(?:=(.*))?$/;

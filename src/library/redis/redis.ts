@@ -1,9 +1,10 @@
 // `redis`: all that a server of Redis or Valkey holds. Its dump is read by a second server beside the first, which writes files as the first
 // wants them, with an append-only file or without; these take the place of the first one's while it is down.
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { escapeControls } from '../../cli/text.ts';
 import { describePathRefusal } from '../../report/verdicts.ts';
 import { attempt, describeErrno } from '../../system/errno.ts';
+import { commOf } from '../../system/proc.ts';
 import { readTrusted } from '../../system/trust.ts';
 import {
   type Database,
@@ -210,8 +211,7 @@ function running(values: Values, client: Client): Running | Problem {
     };
   const pid = info.get('process_id') ?? '';
   const uid = attempt(() => statSync(`/proc/${pid}`).uid);
-  const comm = attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) ?? '';
-  const user = uid === undefined || !/redis|valkey/.test(comm) ? undefined : userName(uid);
+  const user = uid === undefined || !/redis|valkey/.test(commOf(pid)) ? undefined : userName(uid);
   if (user === undefined)
     return { reason: `${service} does not run on this machine`, remedy: 'restore where it does' };
   const names = { rdb, aof, aofDirectory: config.get('appenddirname') };

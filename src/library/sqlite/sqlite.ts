@@ -1,17 +1,9 @@
 // `sqlite`: files of SQLite, each dumped and restored as its owner, who could put a link in the way of root.
-import {
-  closeSync,
-  constants,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-} from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { listed } from '../../cli/text.ts';
 import { attempt } from '../../system/errno.ts';
+import { commOf } from '../../system/proc.ts';
 import { pathRefusal } from '../../system/trust.ts';
 import type { Database, Entry, Facts, Item, PathOf, Restore, Survey } from '../database/database.ts';
 import { databaseHook } from '../database/hook.ts';
@@ -247,9 +239,8 @@ function openFiles(): ReadonlyMap<string, readonly string[]> {
     for (const fd of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
       const path = attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`));
       if (path?.startsWith('/') !== true) continue;
-      const comm = attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8'))?.trim() ?? '';
       const main = path.replace(SIDECAR, '');
-      const who = `${comm} (pid ${pid})`;
+      const who = `${commOf(pid)} (pid ${pid})`;
       if (found.get(main)?.includes(who) !== true) found.set(main, [...(found.get(main) ?? []), who]);
     }
   }
