@@ -56,7 +56,7 @@ const VERSIONS = '/usr/lib/postgresql';
 const programsOf = (version: string): string => `${VERSIONS}/${version}/bin`;
 
 /** The part of the label before its name: that of 9.6 has a point in it. */
-export const versionOf = ({ label }: Pick<Cluster, 'label'>): string => label.replace(/\/.*/, '');
+export const versionOf = ({ label }: Cluster): string => label.replace(/\/.*/, '');
 
 /** Runs a program of the cluster's version, as its owner, connected to it. */
 export const runIn = (
@@ -68,7 +68,8 @@ export const runIn = (
     directory: programsOf(versionOf(cluster)),
     user: cluster.owner,
     env: {
-      ...{ ...ENV, ...socketOf(cluster) },
+      ...ENV,
+      ...socketOf(cluster),
       ...(cluster.application === undefined ? {} : { PGAPPNAME: cluster.application }),
     },
   });

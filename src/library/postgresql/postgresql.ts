@@ -466,11 +466,11 @@ function serve(restore: Restore): undefined {
 }
 
 /** It ran when the restore began: the server itself may be what failed. */
-function startIfDown({ isOnline, directory, name, ...cluster }: Cluster): void {
-  if (isOnline) return;
+function startIfDown(cluster: Cluster): void {
+  if (cluster.isOnline) return;
   // Of one that was killed, whoever is in the midst of a statement keeps the next from starting.
-  for (let tries = 0; tries < 240 && workersIn(directory).length > 0; tries += 1) pause(250);
-  runTool('pg_ctlcluster', versionOf(cluster), name, 'start');
+  for (let tries = 0; tries < 240 && workersIn(cluster.directory).length > 0; tries += 1) pause(250);
+  runTool('pg_ctlcluster', versionOf(cluster), cluster.name, 'start');
 }
 
 function finish(restore: Restore): Problem | undefined {
